@@ -1,0 +1,134 @@
+package envelope
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Envelope is what the peer said of a message before its content
+// (RFC 5321, section 2.3.1), with what the box knows of the peer.
+type Envelope struct {
+	// ID names the message in trace, log and store.
+	ID ID
+	// Client is the peer that hands the message over.
+	Client Client
+	// From is the reverse-path; the zero Address is "<>".
+	From Address
+	// To are the accepted recipients in the order of their RCPT commands.
+	To []Recipient
+	// Size is the size in octets that the peer announced (RFC 1870), 0 if none.
+	Size int64
+	// SMTPUTF8 tells that the peer asked for RFC 6531.
+	SMTPUTF8 bool
+	// Body is "7BIT", "8BITMIME" or empty (RFC 6152).
+	Body string
+	// EnvID and Ret are the DSN parameters of MAIL (RFC 3461).
+	EnvID, Ret string
+	// Received is the time of the MAIL command.
+	Received time.Time
+}
+
+// Recipient is one accepted forward-path.
+type Recipient struct {
+	Address Address
+	// Notify and ORcpt are the DSN parameters of RCPT (RFC 3461), in the
+	// spelling of the wire; empty where the peer gave none.
+	Notify, ORcpt string
+}
+
+// Client is the peer of an SMTP session.
+type Client struct {
+	// Addr is the peer's address and port.
+	Addr netip.AddrPort
+	// Local is the address and port at which it was received.
+	Local netip.AddrPort
+	// HELO is the argument of HELO or EHLO, already checked for its syntax.
+	HELO string
+	// Hostname is the forward-confirmed reverse name (FCrDNS), or empty.
+	Hostname string
+	// Protocol is the "with" keyword of RFC 3848: SMTP, ESMTP, ESMTPS, UTF8SMTPS …
+	Protocol string
+	// TLS says version and cipher suite for the trace, such as
+	// "TLS1.3 TLS_AES_128_GCM_SHA256"; empty without TLS.
+	TLS string
+}
+
+// Target is where mail for an address ends: a person of this box.
+type Target struct {
+	// Account is the ID of the account (see accounts).
+	Account string
+	// Address is the account's own address.
+	Address Address
+	// Detail is the part after "+" of a plus-address, or empty.
+	Detail string
+	// Via names what led here: "alias sales@example.test", "catch-all
+	// example.test"; empty when the address is the account's own.
+	Via string
+}
+
+// Fact is something that the box found out about a message and that the
+// decision may weigh: a name such as "fcrdns" or "helo.forged", a value, and
+// a detail for people.
+type Fact struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// EffectKind says what a filter proposes.
+type EffectKind string
+
+// The effects that a filter may propose. The host decides which it takes.
+const (
+	EffectScore      EffectKind = "score"
+	EffectReject     EffectKind = "reject"
+	EffectTempfail   EffectKind = "tempfail"
+	EffectQuarantine EffectKind = "quarantine"
+	EffectDiscard    EffectKind = "discard"
+	EffectFileInto   EffectKind = "fileinto"
+	EffectTag        EffectKind = "tag"
+	EffectAddHeader  EffectKind = "addheader"
+)
+
+// Effect is one proposal of one filter.
+type Effect struct {
+	Kind EffectKind `json:"kind"`
+	// By is the filter that proposes it.
+	By string `json:"by"`
+	// Symbol names the finding; Points is its weight where Kind is EffectScore.
+	Symbol string  `json:"symbol,omitempty"`
+	Points float64 `json:"points,omitempty"`
+	// Argument is the mailbox, tag, header line or text, as Kind needs it.
+	Argument string `json:"argument,omitempty"`
+	// Detail is a reason in words that a person understands.
+	Detail string `json:"detail,omitempty"`
+}
+
+// Action is what the box does with a message.
+type Action string
+
+// The actions of a Verdict.
+const (
+	Keep       Action = "keep"
+	Reject     Action = "reject"
+	Tempfail   Action = "tempfail"
+	Quarantine Action = "quarantine"
+	Discard    Action = "discard"
+)
+
+// Reason names why something was decided.
+type Reason struct {
+	// Name is stable and made for programs, such as "no-objection".
+	Name string `json:"name"`
+	// Text is for people.
+	Text string `json:"text"`
+}
+
+// Verdict is the decision on a message, with its reason.
+type Verdict struct {
+	Action Action  `json:"action"`
+	Reason Reason  `json:"reason"`
+	Score  float64 `json:"score"`
+	// Mailbox is where it is filed; empty means INBOX.
+	Mailbox string `json:"mailbox,omitempty"`
+}
