@@ -1,0 +1,167 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// FileName is the name of the file inside the data folder.
+const FileName = "hauspost.toml"
+
+// Version is the version of the file that this program writes.
+const Version = 1
+
+// The ports of RFC 5321 and RFC 8314, before PortOffset moves them.
+const (
+	PortSMTP  = 25
+	PortIMAP  = 143
+	PortIMAPS = 993
+	PortHTTP  = 80
+	PortHTTPS = 443
+)
+
+// Config is the whole file. Default gives the values for a house.
+type Config struct {
+	// Version is the version of the file's form.
+	Version int
+	// Hostname is the true name of the box, lower case.
+	Hostname string
+	// Listen are IP addresses to listen at; "*" means all.
+	Listen []string
+	// PortOffset moves every listener's port.
+	PortOffset int
+	// Shutdown is how long sessions may take to end when the box stops.
+	Shutdown Duration
+	// MemoryLimit is the soft limit for the Go runtime; 0 means automatic.
+	MemoryLimit Size
+
+	Listeners Listeners
+	TLS       TLS
+	Resolver  Resolver
+	Mail      Mail
+	SMTP      SMTP
+	Checks    Checks
+	IMAP      IMAP
+	Logins    Logins
+	Log       Log
+	Traces    Traces
+}
+
+// Listeners switches the services on and off.
+type Listeners struct {
+	SMTP, IMAP, IMAPS bool
+}
+
+// TLS says where the certificate comes from.
+type TLS struct {
+	// Mode is one of the TLS constants.
+	Mode string
+	// Cert and Key are PEM files for ModeFiles, relative to the data folder.
+	Cert, Key string
+	// ACMEEmail and ACMEDirectory are for ModeACME.
+	ACMEEmail, ACMEDirectory string
+	// ExtraRoot is a PEM file with certificates trusted beside the system's.
+	ExtraRoot string
+}
+
+// The modes of TLS.
+const (
+	ModeSelfSigned = "self-signed"
+	ModeFiles      = "files"
+	ModeACME       = "acme"
+)
+
+// Resolver says which name server to ask.
+type Resolver struct {
+	// Address is an IP address with an optional port; empty means that of the
+	// system.
+	Address string
+	// Timeout is for one question.
+	Timeout Duration
+}
+
+// Mail holds what concerns messages, however they come in.
+type Mail struct {
+	// MaxSize is the largest message in octets.
+	MaxSize Size
+	// PlusSeparator divides person and detail in a plus-address; empty means
+	// that there are none.
+	PlusSeparator string
+}
+
+// Checks are the checks of a peer; each is "off", "note" or "refuse".
+type Checks struct {
+	HELO         string
+	SenderDomain string
+	ReverseName  string
+}
+
+// The words for a check.
+const (
+	CheckOff    = "off"
+	CheckNote   = "note"
+	CheckRefuse = "refuse"
+)
+
+// Log says what is logged and where to.
+type Log struct {
+	// Level is the least level that is kept in memory for `hauspost log`.
+	Level string
+	// Stderr is the least level that also goes to standard error, or "off".
+	Stderr string
+	// Format of standard error: "text" or "json".
+	Format string
+	// MemoryLines is how many entries are kept in memory.
+	MemoryLines int
+}
+
+// Traces says how long the traces of messages that were not kept stay.
+type Traces struct {
+	KeepDays int
+}
+
+// Path gives the file inside a data folder.
+func Path(dir string) string { return filepath.Join(dir, FileName) }
+
+// Port gives the port of a service with the offset added.
+func (c *Config) Port(base int) int { return base + c.PortOffset }
+
+// File gives the path of a file named in the config, which may be relative to
+// the data folder dir.
+func File(dir, name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
+}
+
+// Map gives all keys with their values as nested maps, as `config show --json`
+// prints them: durations and sizes are strings as in the file.
+func (c *Config) Map() map[string]any {
+	top := map[string]any{}
+	for _, k := range keys {
+		section, name := split(k.name)
+		into := top
+		if section != "" {
+			sub, ok := top[section].(map[string]any)
+			if !ok {
+				sub = map[string]any{}
+				top[section] = sub
+			}
+			into = sub
+		}
+		switch p := k.field(c).(type) {
+		case *string:
+			into[name] = *p
+		case *int:
+			into[name] = *p
+		case *bool:
+			into[name] = *p
+		case *[]string:
+			into[name] = append([]string{}, *p...)
+		case fmt.Stringer:
+			into[name] = p.String()
+		}
+	}
+	return top
+}

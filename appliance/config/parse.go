@@ -1,0 +1,296 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Load reads and checks the file of a data folder. A bad file gives Faults.
+func Load(dir string) (*Config, error) {
+	path := Path(dir)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Parse reads and checks a file's content; name is what faults call the file.
+// A bad file gives Faults, with every fault that could be found.
+func Parse(name string, data []byte) (*Config, error) {
+	return parse(name, data, migrations)
+}
+
+func parse(name string, data []byte, steps []migration) (*Config, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	var doc map[string]any
+	if err := toml.Unmarshal(data, &doc); err != nil {
+		return nil, Faults{formFault(name, err)}
+	}
+	p := &parser{name: name, data: data, seen: map[string]at{}, config: Default("")}
+	migrated, f := migrate(doc, steps)
+	if f != nil {
+		f.File, f.Line = name, p.lineOfKey("version")
+		return nil, Faults{*f}
+	}
+	if migrated != nil {
+		p.data, p.moved = migrated, true
+	}
+	p.walk()
+	p.required()
+	p.together()
+	if len(p.faults) > 0 {
+		slices.SortStableFunc(p.faults, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, p.faults
+	}
+	return p.config, nil
+}
+
+// formFault turns what the TOML library says into a fault.
+func formFault(name string, err error) Fault {
+	f := Fault{File: name, Problem: err.Error(), Remedy: "mend this line; a text needs double quotes, a list square brackets"}
+	var de *toml.DecodeError
+	if errors.As(err, &de) {
+		f.Line, _ = de.Position()
+		f.Key = strings.Join(de.Key(), ".")
+		f.Problem = "this is not TOML: " + strings.TrimPrefix(de.Error(), "toml: ")
+		if strings.HasSuffix(f.Problem, "already defined") {
+			f.Remedy = "remove one of the two lines"
+		}
+	}
+	return f
+}
+
+// at is where a key stands in the file.
+type at struct {
+	line  int
+	value string
+}
+
+// parser walks through one file.
+type parser struct {
+	name   string
+	data   []byte
+	moved  bool // the data is the outcome of a migration: lines mean nothing
+	config *Config
+	seen   map[string]at
+	faults Faults
+}
+
+func (p *parser) fault(key string, where at, problem, remedy string) {
+	if p.moved {
+		where.line = 0
+	}
+	p.faults = append(p.faults, Fault{File: p.name, Line: where.line, Key: key,
+		Value: where.value, Problem: problem, Remedy: remedy})
+}
+
+func (p *parser) walk() {
+	var u unstable.Parser
+	u.Reset(p.data)
+	var table string
+	for u.NextExpression() {
+		e := u.Expression()
+		switch e.Kind {
+		case unstable.Table, unstable.ArrayTable:
+			var line int
+			table, line = p.keyOf(&u, e)
+			switch {
+			case !knownSection(table):
+				p.fault("["+table+"]", at{line: line}, "no such section", sectionRemedy(table))
+			case e.Kind == unstable.ArrayTable:
+				p.fault("[["+table+"]]", at{line: line}, "this section is not a list", "write ["+table+"]")
+			}
+		case unstable.KeyValue:
+			p.keyValue(&u, table, e)
+		}
+	}
+}
+
+// keyOf gives the dotted key of a table or key-value and its line.
+func (p *parser) keyOf(u *unstable.Parser, n *unstable.Node) (string, int) {
+	var parts []string
+	line := 0
+	for it := n.Key(); it.Next(); {
+		if line == 0 {
+			line = u.Shape(it.Node().Raw).Start.Line
+		}
+		parts = append(parts, string(it.Node().Data))
+	}
+	return strings.Join(parts, "."), line
+}
+
+func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
+	name, line := p.keyOf(u, n)
+	if table != "" {
+		name = table + "." + name
+	}
+	value := n.Value()
+	where := at{line: line, value: p.valueText(u, value, line)}
+	p.seen[name] = where
+	k, known := lookup(name)
+	switch {
+	case known:
+		p.set(k, where, value)
+	case value.Kind == unstable.InlineTable && knownSection(name):
+		for it := value.Children(); it.Next(); {
+			p.keyValue(u, name, it.Node())
+		}
+	case table != "" && !knownSection(table):
+		// The section was reported already.
+	default:
+		remedy := "remove the line"
+		if near := nearest(name); near != "" {
+			remedy = "did you mean " + near + "?"
+		}
+		p.fault(name, where, "no such key", remedy)
+	}
+}
+
+// valueText gives a value as it stands in the file: what the parser says it
+// is, or what stands behind the equals sign of the line.
+func (p *parser) valueText(u *unstable.Parser, value *unstable.Node, line int) string {
+	if value.Raw.Length > 0 && value.Raw.Length <= 60 {
+		return string(u.Raw(value.Raw))
+	}
+	lines := bytes.Split(p.data, []byte("\n"))
+	if line < 1 || line > len(lines) {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(lines[line-1]), "=")
+	after = strings.TrimSpace(after)
+	if i := strings.Index(after, " #"); i >= 0 && strings.Count(after[:i], `"`)%2 == 0 {
+		after = strings.TrimSpace(after[:i])
+	}
+	if r := []rune(after); len(r) > 60 {
+		after = string(r[:60]) + "…"
+	}
+	return after
+}
+
+func (p *parser) lineOfKey(name string) int {
+	for i, line := range bytes.Split(p.data, []byte("\n")) {
+		if before, _, ok := bytes.Cut(line, []byte("=")); ok && string(bytes.TrimSpace(before)) == name {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// set decodes value into the key's field, or notes a fault.
+func (p *parser) set(k key, where at, value *unstable.Node) {
+	if !decode(k.field(p.config), value) || k.ok != nil && !k.ok(k.field(p.config)) {
+		p.fault(k.name, where, "must be "+k.allowed, "write for example "+lastOf(k.name)+" = "+k.example)
+	}
+}
+
+func lastOf(name string) string {
+	_, last := split(name)
+	return last
+}
+
+func decode(into any, n *unstable.Node) bool {
+	var err error
+	switch p := into.(type) {
+	case *bool:
+		*p = string(n.Data) == "true"
+		return n.Kind == unstable.Bool
+	case *int:
+		*p, err = strconv.Atoi(strings.ReplaceAll(string(n.Data), "_", ""))
+		return n.Kind == unstable.Integer && err == nil
+	case *string:
+		*p = string(n.Data)
+		return n.Kind == unstable.String
+	case *Duration:
+		*p, err = ParseDuration(string(n.Data))
+		return n.Kind == unstable.String && err == nil
+	case *Size:
+		*p, err = ParseSize(string(n.Data))
+		return (n.Kind == unstable.String || n.Kind == unstable.Integer) && err == nil
+	case *[]string:
+		*p = nil
+		for it := n.Children(); it.Next(); {
+			if it.Node().Kind != unstable.String {
+				return false
+			}
+			*p = append(*p, string(it.Node().Data))
+		}
+		return n.Kind == unstable.Array
+	}
+	panic(fmt.Sprintf("config: a key of type %T", into))
+}
+
+// required faults keys that have no default and are not there.
+func (p *parser) required() {
+	for _, name := range []string{"version", "hostname"} {
+		k, _ := lookup(name)
+		if _, ok := p.seen[name]; !ok {
+			p.fault(name, at{}, "missing; it must be "+k.allowed, "add for example "+name+" = "+k.example)
+		}
+	}
+}
+
+// together faults values that do not fit each other.
+func (p *parser) together() {
+	c := p.config
+	if c.TLS.Mode == ModeFiles {
+		for name, value := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key} {
+			if value == "" {
+				p.fault(name, p.whereOr(name, "tls.mode"), `must be the path of a file, because tls.mode is "files"`,
+					"name the file, or set tls.mode to \"self-signed\"")
+			}
+		}
+	}
+	if c.Listeners == (Listeners{}) {
+		p.fault("listeners", p.whereOr("listeners.smtp", "listeners.imap"), "every service is switched off",
+			"switch at least one of smtp, imap, imaps to true")
+	}
+	if c.SMTP.MaxConnectionsPerAddress > c.SMTP.MaxConnections {
+		p.order("smtp.max_connections_per_address", "smtp.max_connections")
+	}
+	if c.IMAP.MaxConnectionsPerAddress > c.IMAP.MaxConnections {
+		p.order("imap.max_connections_per_address", "imap.max_connections")
+	}
+}
+
+func (p *parser) order(small, large string) {
+	p.fault(small, p.whereOr(small, large), "must not be greater than "+large, "make "+large+" greater or this smaller")
+}
+
+// whereOr gives where a key stands, or where the other one does if it is not
+// in the file.
+func (p *parser) whereOr(name, other string) at {
+	if w, ok := p.seen[name]; ok {
+		return w
+	}
+	return at{line: p.seen[other].line}
+}
+
+func knownSection(name string) bool {
+	for _, s := range sections {
+		if s.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func sectionRemedy(name string) string {
+	var names []string
+	for _, s := range sections[1:] {
+		if distance(s.name, name) <= 2 {
+			return "did you mean [" + s.name + "]?"
+		}
+		names = append(names, s.name)
+	}
+	return "the sections are " + strings.Join(names, ", ")
+}
