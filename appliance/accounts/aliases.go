@@ -1,0 +1,166 @@
+package accounts
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"hauspost/appliance/envelope"
+)
+
+// AddAlias makes an alias to one or more addresses of this box: accounts,
+// plus-addresses, other aliases. "@example.test" is the catch-all of a
+// domain. *Error of kind ErrAddress, ErrNotFound (the domain), ErrExists,
+// ErrNotLocal (also for an address of the box that nobody has), ErrLoop.
+func (a *Accounts) AddAlias(ctx context.Context, address string, to []string) error {
+	return a.change(ctx, "adding the alias "+address, func(e *edit) error {
+		key, name, err := e.aliasKey(address)
+		if err != nil {
+			return err
+		}
+		al := Alias{Address: name, Created: a.stamp()}
+		for _, t := range to {
+			target, err := e.target(t)
+			if err != nil {
+				return err
+			}
+			if s := target.String(); !slices.Contains(al.To, s) {
+				al.To = append(al.To, s)
+			}
+		}
+		if len(al.To) == 0 {
+			return refuse(ErrAddress, "say to which address the alias %s leads", name)
+		}
+		if err := e.setAlias(key, al); err != nil {
+			return err
+		}
+		return e.leadsSomewhere(e.aliases[key])
+	})
+}
+
+// aliasKey reads the address of an alias that is to be made.
+func (e *edit) aliasKey(address string) (key, name string, err error) {
+	if domain, ok := strings.CutPrefix(strings.TrimSpace(address), "@"); ok {
+		domain, err := domainName(domain)
+		if err != nil {
+			return "", "", err
+		}
+		if err := e.hosts(domain); err != nil {
+			return "", "", err
+		}
+		if al := e.aliases["@"+domain]; al != nil {
+			return "", "", refuse(ErrExists, "the catch-all of %s leads to %s already; remove it first with `hauspost alias remove @%s`",
+				domain, strings.Join(al.To, ", "), domain)
+		}
+		return "@" + domain, "@" + domain, nil
+	}
+	addr, err := parse(address)
+	if err != nil {
+		return "", "", err
+	}
+	return fold(addr), addr.String(), e.free(addr)
+}
+
+// target reads an address to which an alias is to lead.
+func (e *edit) target(address string) (envelope.Address, error) {
+	addr, err := parse(address)
+	if err != nil {
+		return addr, err
+	}
+	domain, ok := e.canonical(addr.Domain)
+	if !ok {
+		return addr, refuse(ErrNotLocal, "%s is not an address of this box: an alias can only lead to people here, mail is not forwarded to other servers", addr)
+	}
+	addr.Domain = domain
+	return addr, nil
+}
+
+// leadsSomewhere refuses an alias with a target that ends at nobody.
+func (e *edit) leadsSomewhere(al *alias) error {
+	for _, to := range al.to {
+		if targets, _ := e.resolve(to); len(targets) > 0 {
+			continue
+		}
+		if _, through, _ := e.lookup(to); through != nil {
+			return refuse(ErrLoop, "%s leads to %s and that leads back to %s: nobody would get the mail", al.Address, to, al.Address)
+		}
+		return refuse(ErrNotLocal, "nobody here has the address %s; add the account or alias first, or check the spelling", to)
+	}
+	return nil
+}
+
+// RemoveAlias removes an alias, also from other aliases that lead to it;
+// those that then lead to nobody go too. ErrNotFound.
+func (a *Accounts) RemoveAlias(ctx context.Context, address string) error {
+	return a.change(ctx, "removing the alias "+address, func(e *edit) error {
+		key, err := e.findAlias(address)
+		if err != nil {
+			return err
+		}
+		e.dropAlias(key)
+		return e.forget(key)
+	})
+}
+
+func (e *edit) findAlias(address string) (key string, err error) {
+	if domain, ok := strings.CutPrefix(strings.TrimSpace(address), "@"); ok {
+		name, err := domainName(domain)
+		if err != nil {
+			return "", err
+		}
+		key = "@" + name
+	} else {
+		addr, err := parse(address)
+		if err != nil {
+			return "", err
+		}
+		key = fold(addr)
+	}
+	if e.aliases[key] == nil {
+		return "", refuse(ErrNotFound, "there is no alias %s; `hauspost alias list` shows them all", key)
+	}
+	return key, nil
+}
+
+// forget takes an address that is gone out of all aliases, and then, as long
+// as there are any, the aliases and targets that lead to nobody. After it
+// every target of every alias leads to somebody, as AddAlias demands.
+func (e *edit) forget(key string) error {
+	_, err := e.prune(func(to envelope.Address) bool {
+		base, _, _ := e.split(to)
+		return fold(to) != key && fold(base) != key
+	})
+	for changed := true; changed && err == nil; {
+		changed, err = e.prune(func(to envelope.Address) bool {
+			targets, _ := e.resolve(to)
+			return len(targets) > 0
+		})
+	}
+	return err
+}
+
+// prune drops the targets for which leads is false, and emptied aliases. All
+// are judged before the first is dropped, so that the order does not matter.
+func (e *edit) prune(leads func(envelope.Address) bool) (changed bool, err error) {
+	shorter := make(map[string]Alias)
+	for key, al := range e.aliases {
+		rest := al.Alias
+		rest.To = nil
+		for i, to := range al.to {
+			if leads(to) {
+				rest.To = append(rest.To, al.To[i])
+			}
+		}
+		if len(rest.To) < len(al.To) {
+			shorter[key] = rest
+		}
+	}
+	for key, rest := range shorter {
+		if len(rest.To) == 0 {
+			e.dropAlias(key)
+		} else if err := e.setAlias(key, rest); err != nil {
+			return false, err
+		}
+	}
+	return len(shorter) > 0, nil
+}
