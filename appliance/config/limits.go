@@ -1,21 +1,32 @@
 package config
 
-import "time"
+import "slices"
 
 // SMTP holds the limits of port 25.
 type SMTP struct {
 	MaxConnections           int
 	MaxConnectionsPerAddress int
-	MaxRecipients            int
-	MaxErrors                int
-	MaxUnknownRecipients     int
-	MaxMessages              int
-	MaxCommands              int
-	MaxHops                  int
-	Tarpit                   Duration
-	Idle                     Duration
-	Session                  Duration
-	MinRate                  Size
+	ConnectionRate           int
+	// Exempt are networks in CIDR notation without limits per address.
+	Exempt           []string
+	MaxRecipients    int
+	MaxMessages      int
+	MaxHops          int
+	MaxLine          Size
+	DropSize         Size
+	MaxErrors        int
+	MaxBadRecipients int
+	MaxEmptyCommands int
+	TarpitAfter      int
+	TarpitStep       Duration
+	TarpitMax        Duration
+	GreetPause       Duration
+	CommandTimeout   Duration
+	ContentTimeout   Duration
+	ContentRate      Size
+	ContentGrace     Duration
+	WriteTimeout     Duration
+	HandshakeTimeout Duration
 }
 
 // IMAP holds the limits of ports 143 and 993.
@@ -34,30 +45,48 @@ type Logins struct {
 	MaxPerAddress int
 	MaxPerAccount int
 	Window        Duration
+	Backoff       Duration
+	MaxBackoff    Duration
+	Slow          Duration
+	GoodFor       Duration
+	Tracked       int
+	// Hashing is how many passwords are checked at once; 0 is automatic.
+	Hashing     int
+	Remember    Duration
+	MinPassword int
 }
 
 var defaults = &Config{
 	Version:     Version,
 	Listen:      []string{"*"},
-	Shutdown:    Duration(20 * time.Second),
+	Shutdown:    20 * second,
 	MemoryLimit: 0,
 	Listeners:   Listeners{SMTP: true, IMAP: true, IMAPS: true},
 	TLS:         TLS{Mode: ModeSelfSigned},
-	Resolver:    Resolver{Timeout: Duration(5 * time.Second)},
+	Resolver:    Resolver{Timeout: 5 * second},
 	Mail:        Mail{MaxSize: 50 << 20, PlusSeparator: "+"},
 	SMTP: SMTP{
 		MaxConnections:           200,
 		MaxConnectionsPerAddress: 20,
+		ConnectionRate:           120,
+		Exempt:                   []string{},
 		MaxRecipients:            100,
-		MaxErrors:                10,
-		MaxUnknownRecipients:     5,
-		MaxMessages:              100,
-		MaxCommands:              1000,
+		MaxMessages:              1000,
 		MaxHops:                  50,
-		Tarpit:                   Duration(2 * time.Second),
-		Idle:                     Duration(5 * time.Minute),
-		Session:                  Duration(time.Hour),
-		MinRate:                  100,
+		MaxLine:                  64 << 10,
+		DropSize:                 256 << 20,
+		MaxErrors:                20,
+		MaxBadRecipients:         20,
+		MaxEmptyCommands:         100,
+		TarpitAfter:              5,
+		TarpitStep:               second,
+		TarpitMax:                8 * second,
+		CommandTimeout:           5 * minute,
+		ContentTimeout:           3 * minute,
+		ContentRate:              256,
+		ContentGrace:             minute,
+		WriteTimeout:             minute,
+		HandshakeTimeout:         30 * second,
 	},
 	Checks: Checks{HELO: CheckNote, SenderDomain: CheckRefuse, ReverseName: CheckNote},
 	IMAP: IMAP{
@@ -65,11 +94,22 @@ var defaults = &Config{
 		MaxConnectionsPerAddress: 100,
 		MaxConnectionsPerAccount: 50,
 		MaxErrors:                20,
-		LoginTimeout:             Duration(time.Minute),
-		Idle:                     Duration(35 * time.Minute),
+		LoginTimeout:             minute,
+		Idle:                     35 * minute,
 		MaxLine:                  64 << 10,
 	},
-	Logins: Logins{MaxPerAddress: 20, MaxPerAccount: 50, Window: Duration(15 * time.Minute)},
+	Logins: Logins{
+		MaxPerAddress: 10,
+		MaxPerAccount: 30,
+		Window:        15 * minute,
+		Backoff:       minute,
+		MaxBackoff:    hour,
+		Slow:          2 * second,
+		GoodFor:       30 * 24 * hour,
+		Tracked:       8192,
+		Remember:      5 * minute,
+		MinPassword:   10,
+	},
 	Log:    Log{Level: "info", Stderr: "warn", Format: "text", MemoryLines: 2000},
 	Traces: Traces{KeepDays: 90},
 }
@@ -78,6 +118,7 @@ var defaults = &Config{
 func Default(hostname string) *Config {
 	c := *defaults
 	c.Hostname = hostname
-	c.Listen = append([]string(nil), defaults.Listen...)
+	c.Listen = slices.Clone(defaults.Listen)
+	c.SMTP.Exempt = slices.Clone(defaults.SMTP.Exempt)
 	return &c
 }
