@@ -31,14 +31,34 @@ type SMTP struct {
 
 // IMAP holds the limits of ports 143 and 993.
 type IMAP struct {
+	// Plaintext says who may sign in without TLS: one of the Plaintext words.
+	Plaintext                string
 	MaxConnections           int
 	MaxConnectionsPerAddress int
 	MaxConnectionsPerAccount int
+	StaleAfter               Duration
 	MaxErrors                int
+	MaxLoginFailures         int
+	LoginDelay               Duration
+	HandshakeTimeout         Duration
 	LoginTimeout             Duration
 	Idle                     Duration
+	CommandTimeout           Duration
+	MinRate                  Size
+	WriteTimeout             Duration
+	PushTimeout              Duration
+	KeepAlive                Duration
 	MaxLine                  Size
+	MaxMailboxes             int
+	Pushers                  int
 }
+
+// The words for IMAP.Plaintext.
+const (
+	PlaintextNever    = "never"
+	PlaintextLoopback = "loopback"
+	PlaintextAlways   = "always"
+)
 
 // Logins limits the guessing of passwords.
 type Logins struct {
@@ -90,13 +110,25 @@ var defaults = &Config{
 	},
 	Checks: Checks{HELO: CheckNote, SenderDomain: CheckRefuse, ReverseName: CheckNote},
 	IMAP: IMAP{
+		Plaintext:                PlaintextNever,
 		MaxConnections:           1000,
 		MaxConnectionsPerAddress: 100,
 		MaxConnectionsPerAccount: 50,
+		StaleAfter:               30 * minute,
 		MaxErrors:                20,
+		MaxLoginFailures:         5,
+		LoginDelay:               second,
+		HandshakeTimeout:         10 * second,
 		LoginTimeout:             minute,
 		Idle:                     35 * minute,
+		CommandTimeout:           minute,
+		MinRate:                  512,
+		WriteTimeout:             minute,
+		PushTimeout:              10 * second,
+		KeepAlive:                10 * minute,
 		MaxLine:                  64 << 10,
+		MaxMailboxes:             5000,
+		Pushers:                  32,
 	},
 	Logins: Logins{
 		MaxPerAddress: 10,
