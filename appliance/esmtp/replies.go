@@ -1,0 +1,68 @@
+package esmtp
+
+import "hauspost/appliance/reply"
+
+// The replies of the engine. Their texts help the sender; RFC 5321,
+// section 4.2, and RFC 3463 give the codes.
+var (
+	okReset    = reply.New(250, "2.0.0", "ok", "Forgotten")
+	okNoop     = reply.New(250, "2.0.0", "ok", "Still here")
+	okSender   = reply.New(250, "2.1.0", "ok", "Sender ok")
+	okRcpt     = reply.New(250, "2.1.5", "ok", "Recipient ok")
+	okQuit     = reply.New(221, "2.0.0", "ok", "Goodbye")
+	okVerify   = reply.New(252, "2.5.0", "ok", "Not telling who lives here, send the message and see")
+	okHelp     = reply.New(214, "2.0.0", "ok", "This server speaks RFC 5321; its postmaster reads mail to postmaster")
+	okStartTLS = reply.New(220, "2.0.0", "ok", "Go ahead with TLS")
+	okAuth     = reply.New(235, "2.7.0", "ok", "Welcome")
+	goAhead    = reply.New(354, "", "ok", "Go ahead, end with <CRLF>.<CRLF>")
+
+	errUnknownCommand = reply.New(500, "5.5.1", "unknown-command", "Unknown command")
+	errNotImplemented = reply.New(502, "5.5.1", "not-implemented", "This command is not supported here")
+	errLongLine       = reply.New(500, "5.5.2", "line-too-long", "The command line is too long")
+	errBareLineFeed   = reply.New(500, "5.5.2", "bare-lf", "Command lines end in CR LF, not in LF alone")
+	errControl        = reply.New(500, "5.5.2", "control-character", "The command holds a control character")
+	errSyntax         = reply.New(501, "5.5.2", "syntax", "The command is malformed")
+	errNoParameters   = reply.New(501, "5.5.4", "syntax", "This command takes no parameters")
+	errNeedsParameter = reply.New(501, "5.5.4", "syntax", "This command needs a parameter")
+	errHeloName       = reply.New(501, "5.5.4", "helo-syntax", "Please give one host name or address literal")
+	errBadParameter   = reply.New(501, "5.5.4", "bad-parameter", "A parameter is malformed or given twice")
+	errUnknownParam   = reply.New(555, "5.5.4", "unknown-parameter", "A parameter is not known or not offered here")
+	errSenderSyntax   = reply.New(501, "5.1.7", "sender-syntax", "The sender is not a mail address in angle brackets")
+	errRcptSyntax     = reply.New(501, "5.1.3", "recipient-syntax", "The recipient is not a mail address in angle brackets")
+	errNeedsUTF8      = reply.New(553, "5.6.7", "needs-smtputf8", "An address with other letters than ASCII needs the SMTPUTF8 parameter")
+
+	errNoHelo        = reply.New(503, "5.5.1", "bad-sequence", "Please say EHLO first")
+	errNested        = reply.New(503, "5.5.1", "bad-sequence", "There is a transaction already, RSET ends it")
+	errNoMail        = reply.New(503, "5.5.1", "bad-sequence", "Please send MAIL first")
+	errInContent     = reply.New(503, "5.5.1", "bad-sequence", "The content has begun by BDAT already")
+	errInTransaction = reply.New(503, "5.5.1", "bad-sequence", "Not within a transaction")
+	errTLSAlready    = reply.New(503, "5.5.1", "bad-sequence", "This connection has TLS already")
+	errNoRecipients  = reply.New(554, "5.5.1", "no-valid-recipients", "No valid recipients")
+
+	errPipelining  = reply.New(554, "5.5.0", "unauthorised-pipelining", "You sent more before you read the answer, which is not allowed at this point")
+	errEarlyTalker = reply.New(554, "5.5.0", "early-talker", "You talked before you were greeted")
+	errStartTLSMix = reply.New(554, "5.5.0", "starttls-injection", "There were bytes after STARTTLS, which is not allowed")
+	errBdatSyntax  = reply.New(501, "5.5.4", "bdat-syntax", "BDAT needs a size and may have LAST; the chunk cannot be told from commands")
+
+	errTooLarge       = reply.New(552, "5.3.4", "message-too-large", "The message is larger than this server takes")
+	errTooManyRcpts   = reply.New(452, "4.5.3", "too-many-recipients", "Too many recipients for one message, send the rest in another one")
+	errBareNewline    = reply.New(554, "5.6.0", "bare-newline", "The message has CR or LF alone, lines must end in CR LF")
+	errNul            = reply.New(554, "5.6.0", "nul", "The message has a NUL octet, please encode it")
+	errLongText       = reply.New(554, "5.6.0", "text-line-too-long", "The message has a line that is too long")
+	errTooManyErrors  = reply.New(421, "4.7.0", "too-many-errors", "Too many errors on this connection, goodbye")
+	errTooManyBad     = reply.New(421, "4.7.0", "too-many-bad-recipients", "Too many unknown recipients on this connection, goodbye")
+	errTooManyIdle    = reply.New(421, "4.7.0", "too-many-empty-commands", "Too many commands that send no mail, goodbye")
+	errTooManyMails   = reply.New(421, "4.7.0", "too-many-messages", "Enough messages on this connection, please open another one")
+	errIdle           = reply.New(421, "4.4.2", "timeout", "No command came in time, goodbye")
+	errSlow           = reply.New(421, "4.4.2", "too-slow", "The message came in too slowly, goodbye")
+	errPanic          = reply.New(421, "4.3.0", "local-error", "Something went wrong here, please try again later")
+	errFull           = reply.New(421, "4.3.2", "too-many-connections", "Too many connections just now, please try again later")
+	errFullForAddress = reply.New(421, "4.7.0", "too-many-connections-from-address", "Too many connections from your address, please try again later")
+	errTooFast        = reply.New(421, "4.7.0", "connecting-too-fast", "You open connections too fast, please try again later")
+
+	errMechanism  = reply.New(504, "5.5.4", "auth-mechanism", "This mechanism is not offered")
+	errAuthTwice  = reply.New(503, "5.5.1", "bad-sequence", "No authentication is offered at this point")
+	errAuthCancel = reply.New(501, "5.7.0", "auth-cancelled", "Authentication cancelled")
+	errAuthBase64 = reply.New(501, "5.5.2", "auth-syntax", "The response is not Base64")
+	errAuthLong   = reply.New(500, "5.5.6", "auth-too-long", "The authentication exchange line is too long")
+)
