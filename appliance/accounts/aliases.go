@@ -122,32 +122,38 @@ func (e *edit) findAlias(address string) (key string, err error) {
 	return key, nil
 }
 
-// forget takes an address that is gone out of all aliases, and then, as long
-// as there are any, the aliases and targets that lead to nobody. After it
-// every target of every alias leads to somebody, as AddAlias demands.
+// forget takes an address that is gone out of all aliases, with the targets
+// that lead to nobody and the aliases that are left without targets, and goes
+// on with the addresses of those. A catch-all does not save them: nobody meant
+// it when the alias was made. After it every target of every alias leads to
+// somebody, as AddAlias demands.
 func (e *edit) forget(key string) error {
-	_, err := e.prune(func(to envelope.Address) bool {
-		base, _, _ := e.split(to)
-		return fold(to) != key && fold(base) != key
-	})
-	for changed := true; changed && err == nil; {
-		changed, err = e.prune(func(to envelope.Address) bool {
-			targets, _ := e.resolve(to)
-			return len(targets) > 0
-		})
+	gone := map[string]bool{key: true}
+	for {
+		shorter := e.prune(gone)
+		if len(shorter) == 0 {
+			return nil
+		}
+		for key, rest := range shorter {
+			if len(rest.To) == 0 {
+				e.dropAlias(key)
+				gone[key] = true
+			} else if err := e.setAlias(key, rest); err != nil {
+				return err
+			}
+		}
 	}
-	return err
 }
 
-// prune drops the targets for which leads is false, and emptied aliases. All
-// are judged before the first is dropped, so that the order does not matter.
-func (e *edit) prune(leads func(envelope.Address) bool) (changed bool, err error) {
+// prune gives the aliases that lose targets, as they will be. It judges all
+// before any is changed, so that the order does not matter.
+func (e *edit) prune(gone map[string]bool) map[string]Alias {
 	shorter := make(map[string]Alias)
 	for key, al := range e.aliases {
 		rest := al.Alias
 		rest.To = nil
 		for i, to := range al.to {
-			if leads(to) {
+			if e.leads(to, gone) {
 				rest.To = append(rest.To, al.To[i])
 			}
 		}
@@ -155,12 +161,21 @@ func (e *edit) prune(leads func(envelope.Address) bool) (changed bool, err error
 			shorter[key] = rest
 		}
 	}
-	for key, rest := range shorter {
-		if len(rest.To) == 0 {
-			e.dropAlias(key)
-		} else if err := e.setAlias(key, rest); err != nil {
-			return false, err
+	return shorter
+}
+
+// leads tells whether an address leads to somebody, and not only because a
+// catch-all takes what is gone.
+func (d *directory) leads(to envelope.Address, gone map[string]bool) bool {
+	key := fold(to)
+	if gone[key] {
+		return false
+	}
+	if d.logins[key] == nil && d.aliases[key] == nil {
+		if base, _, ok := d.split(to); ok && gone[fold(base)] {
+			return false
 		}
 	}
-	return len(shorter) > 0, nil
+	targets, _ := d.resolve(to)
+	return len(targets) > 0
 }

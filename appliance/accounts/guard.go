@@ -3,6 +3,7 @@ package accounts
 import (
 	"crypto/rand"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,7 +16,7 @@ import (
 // never refused for that account, and never because of what else comes from
 // its address; beyond the limit it only gets slow. And the same wrong password
 // again is no new guess: a forgotten device that retries an old password for
-// ever tells a thief nothing, and costs the house nothing.
+// ever is neither counted nor hashed a second time.
 type guard struct {
 	limits Limits
 	key    [32]byte // random: nobody can aim at a bucket
@@ -151,78 +152,37 @@ func (g *guard) count(b bucket, limit int, guess digest, now time.Time) {
 	if len(c.fails) < limit {
 		return
 	}
-	wait := g.limits.MaxBackoff
-	if c.waits < 32 && g.limits.Backoff<<c.waits < wait && g.limits.Backoff<<c.waits > 0 {
-		wait = g.limits.Backoff << c.waits
+	wait := g.limits.Backoff
+	for i := 0; i < c.waits && wait < g.limits.MaxBackoff; i++ {
+		wait *= 2
 	}
+	wait = min(wait, g.limits.MaxBackoff)
 	c.waits++
 	c.until = now.Add(wait)
+}
+
+// knownWrong tells whether v tried just this a short while ago, in vain.
+func (g *guard) knownWrong(v visitor, guess digest) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, b := range []bucket{v.pair, v.account, v.addr} {
+		if c, ok := g.counts.get(b); ok && slices.Contains(c.seen, guess) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *count) isNew(guess digest) bool {
 	if guess == (digest{}) {
 		return true
 	}
-	for _, s := range c.seen {
-		if s == guess {
-			return false
-		}
+	if slices.Contains(c.seen, guess) {
+		return false
 	}
 	if len(c.seen) == recentGuesses {
 		c.seen = c.seen[1:]
 	}
 	c.seen = append(c.seen, guess)
 	return true
-}
-
-// proven remembers passwords that were right a short while ago.
-//
-// Phones open a connection for each folder, and open all of them again after
-// every change of network; some clients log in for every check. Argon2id takes
-// a tenth of a second and 19 MiB each time on a Raspberry Pi, which would burn
-// more of it than the mail itself. What is kept is no password but an HMAC
-// under a key that dies with the process; the kept hash goes into it, so that
-// a changed password is not recognised any more from that moment on.
-type proven struct {
-	remember time.Duration
-	key      [32]byte
-
-	mu    sync.Mutex
-	until *lru[digest, time.Time]
-}
-
-// provenMost is far more than a household's devices.
-const provenMost = 4096
-
-func newProven(remember time.Duration) *proven {
-	p := &proven{remember: remember, until: newLRU[digest, time.Time](provenMost)}
-	rand.Read(p.key[:])
-	return p
-}
-
-func (c *proven) digest(p *person, prepared string) (d digest) {
-	copy(d[:], mac(c.key[:], p.ID, string(p.Credentials.Argon2.Hash), prepared))
-	return d
-}
-
-func (c *proven) has(p *person, prepared string, now time.Time) bool {
-	d := c.digest(p, prepared)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	until, ok := c.until.get(d)
-	if ok && !now.Before(until) {
-		c.until.drop(d)
-		return false
-	}
-	return ok
-}
-
-func (c *proven) add(p *person, prepared string, now time.Time) {
-	if c.remember < 0 {
-		return
-	}
-	d := c.digest(p, prepared)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.until.put(d, now.Add(c.remember))
 }

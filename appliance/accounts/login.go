@@ -35,12 +35,26 @@ func (a *Accounts) Password(ctx context.Context, user, password string, from net
 		a.guard.succeeded(v, a.now())
 		return p.Account, nil
 	}
+	guess := a.guess(key, p, password)
+	if a.guard.knownWrong(v, guess) {
+		return Account{}, ErrCredentials
+	}
 	if slow {
 		if err := a.pause(ctx, a.limits.Slow); err != nil {
 			return Account{}, err
 		}
 	}
-	return a.verify(ctx, v, p, prepared, a.guard.digest("guess", key, "\x00", password))
+	return a.verify(ctx, v, p, prepared, guess)
+}
+
+// guess stands for a password tried at an account. The kept hash goes into
+// it: what was wrong may be right after a change.
+func (a *Accounts) guess(key string, p *person, password string) digest {
+	var hash string
+	if p != nil {
+		hash = string(p.Credentials.Argon2.Hash)
+	}
+	return a.guard.digest("guess", key, "\x00", hash, "\x00", password)
 }
 
 // verify does the expensive part, in its turn. p is nil where nobody can log

@@ -88,7 +88,7 @@ func (l *login) Next(ctx context.Context, response []byte) (challenge []byte, do
 	switch {
 	case len(response) > maxResponse:
 		return nil, false, malformed("LOGIN message")
-	case response == nil:
+	case response == nil && l.user == nil:
 		return []byte("Username:"), false, nil
 	case l.user == nil:
 		user := string(response)
