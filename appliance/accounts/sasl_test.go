@@ -144,6 +144,9 @@ func TestUnknownUserLooksKnown(t *testing.T) {
 		if s == first(b, "other@example.test") {
 			t.Errorf("%s has the salt of another name", user)
 		}
+		if s == first(household(t, nil), user) {
+			t.Errorf("%s has the same salt on every box", user)
+		}
 	}
 }
 
