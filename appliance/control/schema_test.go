@@ -1,0 +1,47 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"testing"
+)
+
+// TestSchemas holds the JSON that programs rely on: `--json` prints these
+// types. A change of a golden file is a change for all of them.
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	problem := []Problem{{Kind: "damaged", File: "mail/0/x", Message: "x", Text: "it is damaged", Remedy: "restore it"}}
+	samples := map[string]any{
+		"status": Status{Running: true, Version: "v1", Hostname: "mail.example.test", Data: "/d", PID: 7, Since: day,
+			Listeners: []Listener{{"smtp", "127.0.0.1:10025"}}, TLS: TLSStatus{"self-signed", day, "00ff"},
+			Domains: 1, Accounts: 2, Aliases: 3, Store: StoreStats{4, 5, 6, 7, 8, 9, "disk full"},
+			SMTP: map[string]int64{"active": 1}, IMAP: map[string]int64{"connections": 1}, Process: ProcessStats{1, 2, 3}},
+		"status_at_rest": Status{Listeners: []Listener{}, SMTP: map[string]int64{}, IMAP: map[string]int64{}},
+		"domain":         Domain{"example.test", "example.org", day},
+		"account":        Account{"a1", "anna@example.test", day, true},
+		"alias":          Alias{"@example.test", []string{"anna@example.test"}, day},
+		"trace":          Trace{"x", []TraceStep{{day, "sender", "reverse-path <a@b.test>", []byte(`{"from":"a@b.test"}`)}}},
+		"log":            LogEntry{day, "info", "text", "x", map[string]any{"step": "sender"}},
+		"config":         Settings{true, "/d/hauspost.toml", map[string]any{"version": 1}, "not printed"},
+		"verify":         VerifyReport{1, 2, 3, problem},
+		"rebuild":        RebuildReport{1, 2, 3, 4, problem},
+		"error":          &Error{KindNotFound, "there is none"},
+	}
+	for name, v := range samples {
+		got, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, '\n')
+		file := "testdata/" + name + ".json"
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s (%v): got\n%s", file, err, got)
+		}
+	}
+}
