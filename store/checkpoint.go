@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+// room makes sure that a record with a body of n octets fits into the current
+// redo file, and moves to the other file otherwise.
+func (s *Store) room(seq uint64, n int) error {
+	if n > maxRecordBytes {
+		return fmt.Errorf("a change of %d octets is too large", n)
+	}
+	if s.redo.fits(n) {
+		return nil
+	}
+	old, next := s.redo.cur, (s.redo.cur+1)%redoFiles
+	if s.redo.files[old].gen == 0 {
+		next = old
+	}
+	if err := s.covered(); err != nil {
+		return err
+	}
+	if s.redo.files[next].spent {
+		if err := s.checkpoint(); err != nil {
+			return err
+		}
+	}
+	if err := s.redo.start(next, seq); err != nil {
+		return err
+	}
+	if next != old {
+		s.cover(old)
+	}
+	return nil
+}
+
+// cover starts a checkpoint in the background for the records of a redo file
+// that is no longer written.
+func (s *Store) cover(i int) {
+	done := make(chan error, 1)
+	s.covering, s.coveringFile = done, i
+	s.bg.Add(1)
+	go func() {
+		defer s.bg.Done()
+		err := s.journal.flush()
+		if err == nil {
+			err = s.fs.SyncFS(s.dir)
+			s.flushes.Add(1)
+		}
+		done <- err
+	}()
+}
+
+// covered waits for a checkpoint under way.
+func (s *Store) covered() error {
+	if s.covering == nil {
+		return nil
+	}
+	err := <-s.covering
+	s.covering = nil
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	s.redo.files[s.coveringFile].spent = false
+	if s.journal.large() {
+		if err := s.compact(); err != nil {
+			s.log.Warn("the journal could not be compacted; it stays as it is", "error", err)
+		}
+	}
+	return nil
+}
+
+// checkpoint makes everything up to the last commit durable outside the redo
+// log, after which both files could be used again.
+func (s *Store) checkpoint() error {
+	if err := s.covered(); err != nil {
+		s.log.Warn("a checkpoint failed and is done again", "error", err)
+	}
+	if err := s.journal.flush(); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	if err := s.fs.SyncFS(s.dir); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	s.flushes.Add(1)
+	for i, rf := range s.redo.files {
+		if i != s.redo.cur || rf.pos >= redoSize {
+			rf.spent = false
+		}
+	}
+	return nil
+}
+
+// recover applies again what the redo log has and the index or the journal
+// lacks, after a crash or a power cut.
+func (s *Store) recover(ctx context.Context, records []redoRecord) error {
+	var last uint64
+	for _, r := range records {
+		ops, err := decodeOps(r.body)
+		if err != nil {
+			return fmt.Errorf("redo log, record %d: %w", r.seq, err)
+		}
+		last = r.seq
+		if r.seq > s.seq {
+			if r.seq != s.seq+1 {
+				return fmt.Errorf("the redo log starts at %d, the index ends at %d: run \"hauspost store rebuild\"", r.seq, s.seq)
+			}
+			if err := s.reapply(ctx, r.seq, ops); err != nil {
+				return fmt.Errorf("recovering change %d: %w", r.seq, err)
+			}
+		}
+		if r.seq > s.journal.last {
+			s.journal.add(r.seq, ops)
+		}
+	}
+	if last > s.committed || s.rebuilding {
+		if err := s.recount(ctx); err != nil {
+			return err
+		}
+	}
+	if cur := s.redo.files[s.redo.cur]; cur.next != s.seq+1 {
+		// Its records do not lead up to the index: begin the other file.
+		cur.pos = redoSize
+	}
+	return nil
+}
+
+// reapply runs one recovered group.
+func (s *Store) reapply(ctx context.Context, seq uint64, ops []*op) error {
+	g := s.newGroup(ctx)
+	g.seq = seq
+	if err := s.exec(s.stmts.begin); err != nil {
+		return err
+	}
+	for _, o := range ops {
+		if o.kind == opMessage && s.rebuilding {
+			o.derived = &Derived{} // indexed at the end, if it is still there
+		}
+		err := s.restoreFile(o)
+		if err == nil {
+			err = g.apply(o)
+		}
+		if err != nil {
+			s.exec(s.stmts.rollback)
+			return err
+		}
+	}
+	if err := g.finish(); err != nil {
+		s.exec(s.stmts.rollback)
+		return err
+	}
+	if err := s.publishRecovered(g); err != nil {
+		s.exec(s.stmts.rollback)
+		return err
+	}
+	return nil
+}
+
+func (s *Store) publishRecovered(g *group) error {
+	if err := s.exec(s.stmts.commit); err != nil {
+		return err
+	}
+	s.seq, s.nextMailbox, s.committedMsg, s.lastValidity = g.seq, g.nextMailbox, g.nextMsg, g.lastValidity
+	for k, id := range g.names {
+		if id == 0 {
+			delete(s.names, k)
+		} else {
+			s.names[k] = id
+		}
+	}
+	for id, b := range g.boxes {
+		if b == nil {
+			delete(s.boxes, id)
+		} else {
+			s.boxes[id] = b
+		}
+	}
+	for k, on := range g.subs {
+		s.subs[k] = on
+	}
+	return nil
+}
+
+// restoreFile writes a message file that travelled in the redo log again if it
+// did not survive.
+func (s *Store) restoreFile(o *op) error {
+	if o.kind != opMessage || len(o.image) == 0 {
+		return nil
+	}
+	b, err := os.ReadFile(s.path(o.msg, o.id))
+	if err == nil && string(b) == string(o.image) {
+		return nil
+	}
+	return s.writeFile(o.msg, o.id, o.image)
+}
+
+// recount computes the counters of all mailboxes from their messages.
+func (s *Store) recount(ctx context.Context) error {
+	for _, b := range s.boxes {
+		err := s.conn.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(flags & 1 = 0), 0), coalesce(sum(flags & 8 <> 0), 0), coalesce(sum(size), 0)
+			FROM placement WHERE mailbox = ?`, b.ID).Scan(&b.Messages, &b.Unseen, &b.MarkedDeleted, &b.Size)
+		if err != nil {
+			return fmt.Errorf("counting mailbox %d: %w", b.ID, err)
+		}
+		if _, err := s.conn.ExecContext(ctx, "UPDATE mailbox SET messages = ?, unseen = ?, deleted = ?, size = ? WHERE id = ?",
+			b.Messages, b.Unseen, b.MarkedDeleted, b.Size, b.ID); err != nil {
+			return fmt.Errorf("counting mailbox %d: %w", b.ID, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// file is what the store needs of an open file.
+type file interface {
+	io.Reader
+	io.Writer
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+	// Datasync flushes the content and as much metadata as reading it needs.
+	Datasync() error
+	Truncate(size int64) error
+	Stat() (fs.FileInfo, error)
+}
+
+// filesystem is what the store needs of the disk below its folder. Tests put
+// one in that fails.
+type filesystem interface {
+	OpenFile(name string, flag int, perm fs.FileMode) (file, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	Mkdir(name string, perm fs.FileMode) error
+	// SyncDir makes the entries of a folder durable.
+	SyncDir(name string) error
+	// SyncFS makes everything on the file system that holds name durable.
+	SyncFS(name string) error
+}
+
+type osFS struct{}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Datasync() error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
+	f, err := os.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osFS) Rename(from, to string) error              { return os.Rename(from, to) }
+func (osFS) Remove(name string) error                  { return os.Remove(name) }
+func (osFS) Mkdir(name string, perm fs.FileMode) error { return os.Mkdir(name, perm) }
+
+func (osFS) SyncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (osFS) SyncFS(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for {
+		err := unix.Syncfs(int(d.Fd()))
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// writeAtomic replaces name by a file with the given content, durably.
+func writeAtomic(fsys filesystem, name string, content []byte) error {
+	tmp := name + ".new"
+	f, err := fsys.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = fsys.Rename(tmp, name)
+	}
+	if err != nil {
+		fsys.Remove(tmp)
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
+}

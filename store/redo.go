@@ -1,0 +1,210 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+)
+
+// The redo log makes a commit durable with one flush. It is two files of fixed
+// size, written in turn and filled with zeros beforehand, so that a flush has
+// no metadata of the file system to write.
+//
+// Order of a commit: message files (small ones unflushed: their bytes are in
+// the record; large ones flushed, renamed and their folder flushed) → record
+// written and flushed → SQLite COMMIT (not flushed) → callers and change feed.
+//
+// Before a file is used again, everything that its records made must be durable
+// elsewhere: the journal gets their ops, and one syncfs covers message files,
+// SQLite's WAL and the journal (see checkpoint). After a crash the records that
+// SQLite or the journal lack are applied again.
+//
+// A record that could not be written, flushed or committed must never be
+// applied later, because its callers were told so: the log moves to the other
+// file, whose header names the first sequence number that it holds; of older
+// files only what is below that counts.
+const (
+	redoSize       = 4 << 20
+	redoAlign      = 512
+	redoHeader     = 512
+	redoFiles      = 2
+	redoMagic      = 0x4f444552 // "REDO"
+	maxRecordBytes = redoSize - redoHeader - redoAlign
+)
+
+type redoFile struct {
+	name string
+	f    file
+	// gen orders the files; 0 is an unused one.
+	gen   uint64
+	first uint64
+	// next is the sequence number that follows the last record.
+	next uint64
+	pos  int64
+	// spent: the file has records (or what is left of one) that a checkpoint
+	// has to cover before the file may be used again.
+	spent bool
+}
+
+type redoLog struct {
+	fs    filesystem
+	files [redoFiles]*redoFile
+	cur   int
+	buf   []byte
+}
+
+// openRedo opens or makes the files and returns the records they hold, in order.
+func openRedo(fsys filesystem, dir string) (*redoLog, []redoRecord, error) {
+	if err := fsys.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
+		return nil, nil, err
+	}
+	l := &redoLog{fs: fsys}
+	for i := range l.files {
+		rf := &redoFile{name: filepath.Join(dir, fmt.Sprintf("redo.%d", i))}
+		if err := rf.open(fsys); err != nil {
+			return nil, nil, fmt.Errorf("opening the redo log %s: %w", rf.name, err)
+		}
+		l.files[i] = rf
+	}
+	if l.files[1].gen > l.files[0].gen {
+		l.cur = 1
+	}
+	newer, older := l.files[l.cur], l.files[1-l.cur]
+	records, err := older.records(newer.gen, newer.first)
+	if err != nil {
+		return nil, nil, err
+	}
+	more, err := newer.records(0, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	return l, append(records, more...), fsys.SyncDir(dir)
+}
+
+// open reads the header; a missing or short file is made anew.
+func (rf *redoFile) open(fsys filesystem) error {
+	f, err := fsys.OpenFile(rf.name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	rf.f = f
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != redoSize {
+		if err := f.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(make([]byte, redoSize), 0); err != nil {
+			return err
+		}
+		return f.Sync()
+	}
+	head := make([]byte, redoHeader)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint32(head) != redoMagic ||
+		crc32.Checksum(head[:20], castagnoli) != binary.LittleEndian.Uint32(head[20:]) {
+		return nil
+	}
+	rf.gen = binary.LittleEndian.Uint64(head[4:])
+	rf.first = binary.LittleEndian.Uint64(head[12:])
+	rf.spent = true
+	return nil
+}
+
+type redoRecord struct {
+	seq  uint64
+	body []byte
+}
+
+// records reads the whole records of a file and sets where the next one goes.
+// If gen is not 0, records from seq limit on were withdrawn and do not count.
+func (rf *redoFile) records(gen, limit uint64) ([]redoRecord, error) {
+	rf.pos, rf.next = redoHeader, rf.first
+	if rf.gen == 0 {
+		return nil, nil
+	}
+	var rs []redoRecord
+	head := make([]byte, recordHeader)
+	for want := rf.first; gen == 0 || want < limit; want++ {
+		if rf.pos+recordHeader > redoSize {
+			break
+		}
+		if _, err := rf.f.ReadAt(head, rf.pos); err != nil {
+			return nil, fmt.Errorf("reading the redo log: %w", err)
+		}
+		n := int64(binary.LittleEndian.Uint32(head[4:]))
+		if binary.LittleEndian.Uint32(head) != recordMagic || n > redoSize-rf.pos-recordHeader {
+			break
+		}
+		b := make([]byte, recordHeader+n)
+		if _, err := rf.f.ReadAt(b, rf.pos); err != nil {
+			return nil, fmt.Errorf("reading the redo log: %w", err)
+		}
+		seq, body, _, ok := readRecord(b, 1)
+		if !ok || seq != want {
+			break
+		}
+		rs = append(rs, redoRecord{seq, body})
+		rf.next = seq + 1
+		rf.pos += (recordHeader + n + redoAlign - 1) / redoAlign * redoAlign
+	}
+	return rs, nil
+}
+
+// start makes rf the current file, for records from seq on. The file must not
+// be spent.
+func (l *redoLog) start(i int, seq uint64) error {
+	rf := l.files[i]
+	head := make([]byte, redoHeader)
+	gen := max(l.files[0].gen, l.files[1].gen) + 1
+	binary.LittleEndian.PutUint32(head, redoMagic)
+	binary.LittleEndian.PutUint64(head[4:], gen)
+	binary.LittleEndian.PutUint64(head[12:], seq)
+	binary.LittleEndian.PutUint32(head[20:], crc32.Checksum(head[:20], castagnoli))
+	rf.spent = true
+	if _, err := rf.f.WriteAt(head, 0); err != nil {
+		return fmt.Errorf("starting the redo log %s: %w", rf.name, err)
+	}
+	if err := rf.f.Datasync(); err != nil {
+		return fmt.Errorf("flushing the redo log %s: %w", rf.name, err)
+	}
+	rf.gen, rf.first, rf.pos, l.cur = gen, seq, redoHeader, i
+	return nil
+}
+
+// fits tells whether a record with a body of n octets fits into the current file.
+func (l *redoLog) fits(n int) bool {
+	return l.files[l.cur].gen > 0 && l.files[l.cur].pos+int64(recordHeader+n+redoAlign) <= redoSize
+}
+
+// append writes and flushes one record. After an error the caller must move to
+// another file before anything else is written.
+func (l *redoLog) append(seq uint64, body []byte) error {
+	rf := l.files[l.cur]
+	l.buf = appendRecord(l.buf[:0], seq, body, redoAlign)
+	if _, err := rf.f.WriteAt(l.buf, rf.pos); err != nil {
+		return fmt.Errorf("writing the redo log: %w", err)
+	}
+	if err := rf.f.Datasync(); err != nil {
+		return fmt.Errorf("flushing the redo log: %w", err)
+	}
+	rf.pos += int64(len(l.buf))
+	if cap(l.buf) > 1<<20 {
+		l.buf = nil
+	}
+	return nil
+}
+
+func (l *redoLog) close() {
+	for _, rf := range l.files {
+		if rf != nil && rf.f != nil {
+			rf.f.Close()
+		}
+	}
+}

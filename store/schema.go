@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// schemaVersion is PRAGMA user_version of the index; formatVersion is that of
+// the data folder as a whole, kept in its file "version".
+const (
+	schemaVersion = 1
+	formatVersion = "1"
+)
+
+// The index. Times are Unix seconds; see types.go for the other units.
+//
+// Placements are clustered by mailbox and UID, so that a mailbox is read and
+// changed in runs. Search forms stand apart from the large columns so that a
+// scan touches few pages. Tombstones keep what was expunged for QRESYNC, and
+// name the message until the reaper has taken its reference back.
+const schema = `
+CREATE TABLE state (
+	id INTEGER PRIMARY KEY CHECK (id = 1),
+	seq INTEGER NOT NULL,
+	next_mailbox INTEGER NOT NULL,
+	next_msg INTEGER NOT NULL,
+	last_validity INTEGER NOT NULL
+);
+INSERT INTO state VALUES (1, 0, 1, 1, 0);
+CREATE TABLE doc (
+	kind TEXT NOT NULL,
+	key TEXT NOT NULL,
+	value BLOB NOT NULL,
+	PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE mailbox (
+	id INTEGER PRIMARY KEY,
+	owner TEXT NOT NULL,
+	name TEXT NOT NULL,
+	uidvalidity INTEGER NOT NULL,
+	uidnext INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	noselect INTEGER NOT NULL,
+	specialuse TEXT NOT NULL,
+	keywords TEXT NOT NULL,
+	messages INTEGER NOT NULL,
+	unseen INTEGER NOT NULL,
+	deleted INTEGER NOT NULL,
+	size INTEGER NOT NULL,
+	dead INTEGER NOT NULL
+);
+CREATE TABLE message (
+	id INTEGER PRIMARY KEY,
+	file BLOB NOT NULL,
+	rawsize INTEGER NOT NULL,
+	size INTEGER NOT NULL,
+	sum BLOB NOT NULL,
+	refs INTEGER NOT NULL,
+	envelope BLOB NOT NULL,
+	structure BLOB NOT NULL
+);
+CREATE TABLE search (
+	id INTEGER PRIMARY KEY,
+	sfrom BLOB NOT NULL,
+	sto BLOB NOT NULL,
+	scc BLOB NOT NULL,
+	sbcc BLOB NOT NULL,
+	subject BLOB NOT NULL,
+	messageid BLOB NOT NULL,
+	sent INTEGER NOT NULL
+);
+CREATE TABLE placement (
+	mailbox INTEGER NOT NULL,
+	uid INTEGER NOT NULL,
+	msg INTEGER NOT NULL,
+	file BLOB NOT NULL,
+	flags INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	size INTEGER NOT NULL,
+	internal INTEGER NOT NULL,
+	zone INTEGER NOT NULL,
+	saved INTEGER NOT NULL,
+	PRIMARY KEY (mailbox, uid)
+) WITHOUT ROWID;
+CREATE TABLE tombstone (
+	mailbox INTEGER NOT NULL,
+	uid INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	msg INTEGER,
+	PRIMARY KEY (mailbox, uid)
+) WITHOUT ROWID;
+CREATE INDEX tombstone_msg ON tombstone (msg) WHERE msg IS NOT NULL;
+CREATE TABLE trace (
+	file BLOB NOT NULL,
+	n INTEGER NOT NULL,
+	entry BLOB NOT NULL,
+	PRIMARY KEY (file, n)
+) WITHOUT ROWID;
+`
+
+// openIndex opens the SQLite file for the writer (one connection) and for
+// readers (a pool), and brings its schema up to date.
+//
+// synchronous=NORMAL means that SQLite flushes at its checkpoints only: a
+// power cut may take the last transactions, never the order of the rest. The
+// redo log has them, flushed before the COMMIT.
+func openIndex(ctx context.Context, dir string) (writer, readers *sql.DB, err error) {
+	name := filepath.Join(dir, "hauspost.db")
+	open := func(conns int, pragmas ...string) (*sql.DB, error) {
+		q := url.Values{"_pragma": pragmas}
+		db, err := sql.Open("sqlite", "file:"+url.PathEscape(name)+"?"+q.Encode())
+		if err != nil {
+			return nil, err
+		}
+		db.SetMaxOpenConns(conns)
+		db.SetMaxIdleConns(conns)
+		return db, nil
+	}
+	writer, err = open(1, "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-4000)", "temp_store(MEMORY)")
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the index: %w", err)
+	}
+	if err := migrate(ctx, writer); err != nil {
+		writer.Close()
+		return nil, nil, err
+	}
+	readers, err = open(4, "busy_timeout(10000)", "query_only(1)", "cache_size(-1000)", "temp_store(MEMORY)")
+	if err != nil {
+		writer.Close()
+		return nil, nil, fmt.Errorf("opening the index: %w", err)
+	}
+	return writer, readers, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	var version int
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return fmt.Errorf("reading the index: %w", err)
+	}
+	switch version {
+	case schemaVersion:
+		return nil
+	case 0:
+	default:
+		return fmt.Errorf("%w: its index has schema %d, this hauspost knows %d", ErrVersion, version, schemaVersion)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("making the index: %w", err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, schema); err != nil {
+		return fmt.Errorf("making the index: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)); err != nil {
+		return fmt.Errorf("making the index: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("making the index: %w", err)
+	}
+	return nil
+}
+
+// statements are the writer's prepared statements.
+type statements struct {
+	begin, commit, rollback                  *sql.Stmt
+	state, docPut, docDelete, docGet         *sql.Stmt
+	box, message, search, place, refs, trace *sql.Stmt
+	flagsAdd, flagsRemove, flagsReplace      *sql.Stmt
+	bury, remove                             *sql.Stmt
+}
+
+func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
+	var st statements
+	for _, p := range []struct {
+		to  **sql.Stmt
+		sql string
+	}{
+		{&st.begin, "BEGIN IMMEDIATE"},
+		{&st.commit, "COMMIT"},
+		{&st.rollback, "ROLLBACK"},
+		{&st.state, "UPDATE state SET seq = ?, next_mailbox = ?, next_msg = ?, last_validity = ? WHERE id = 1"},
+		{&st.docPut, "INSERT OR REPLACE INTO doc VALUES (?, ?, ?)"},
+		{&st.docDelete, "DELETE FROM doc WHERE kind = ? AND key = ?"},
+		{&st.docGet, "SELECT value FROM doc WHERE kind = ? AND key = ?"},
+		{&st.box, "INSERT OR REPLACE INTO mailbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&st.message, "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&st.search, "INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&st.place, "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&st.refs, "UPDATE message SET refs = refs + 1 WHERE id = ?"},
+		{&st.trace, "INSERT INTO trace SELECT ?1, coalesce(max(n) + 1, 0), ?2 FROM trace WHERE file = ?1"},
+		{&st.flagsAdd, "UPDATE placement SET flags = flags | ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
+		{&st.flagsRemove, "UPDATE placement SET flags = flags & ~?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
+		{&st.flagsReplace, "UPDATE placement SET flags = ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
+		{&st.bury, "INSERT OR REPLACE INTO tombstone SELECT mailbox, uid, ?, msg FROM placement WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
+		{&st.remove, "DELETE FROM placement WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
+	} {
+		s, err := c.PrepareContext(ctx, p.sql)
+		if err != nil {
+			return nil, fmt.Errorf("preparing %q: %w", p.sql, err)
+		}
+		*p.to = s
+	}
+	return &st, nil
+}

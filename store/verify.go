@@ -1,0 +1,292 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Problem is one finding of Verify or Rebuild.
+type Problem struct {
+	// Kind is stable: "damaged-file", "missing-file", "stray-file",
+	// "counters", "index".
+	Kind string `json:"kind"`
+	// File is relative to the data folder; Message is the message's ID.
+	File    string `json:"file,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Text says what is wrong; Remedy what to do.
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"`
+}
+
+// Report is the outcome of Verify.
+type Report struct {
+	Messages  int       `json:"messages"`
+	Mailboxes int       `json:"mailboxes"`
+	Bytes     int64     `json:"bytes"`
+	Problems  []Problem `json:"problems"`
+}
+
+const (
+	remedyRestore = `restore this file from a backup; if there is none, delete the message in a mail program`
+	remedyMissing = `restore this file from a backup; if there is none, run "hauspost store rebuild", which lets go of the message`
+	remedyStray   = `the box does not know this file and will not show it: look at it with zstdcat, then keep or delete it`
+	remedyRebuild = `stop the box and run "hauspost store rebuild"`
+)
+
+type messageRow struct {
+	msg     int64
+	id      ID
+	rawSize int64
+	sum     [32]byte
+	refs    int64
+}
+
+// messageRows reads the rows of messages with IDs from first on.
+func (s *Store) messageRows(ctx context.Context, first int64) ([]messageRow, error) {
+	rows, err := s.readers.QueryContext(ctx, "SELECT id, file, rawsize, sum, refs FROM message WHERE id >= ? ORDER BY id", first)
+	if err != nil {
+		return nil, fmt.Errorf("reading the index: %w", err)
+	}
+	defer rows.Close()
+	var all []messageRow
+	for rows.Next() {
+		var r messageRow
+		var file, sum []byte
+		if err := rows.Scan(&r.msg, &file, &r.rawSize, &sum, &r.refs); err != nil {
+			return nil, fmt.Errorf("reading the index: %w", err)
+		}
+		copy(r.id[:], file)
+		copy(r.sum[:], sum)
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// Verify reads every message file and compares it with the index, and the
+// index with itself. It changes nothing, and may run beside deliveries.
+func (s *Store) Verify(ctx context.Context) (Report, error) {
+	r := Report{Problems: []Problem{}}
+	// Files first: what comes later is in no list and so no stray.
+	files, err := s.listFiles()
+	if err != nil {
+		return r, err
+	}
+	all, err := s.messageRows(ctx, 0)
+	if err != nil {
+		return r, err
+	}
+	for _, m := range all {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		name := s.path(m.msg, m.id)
+		delete(files, name)
+		r.Messages++
+		n, p := s.verifyFile(m)
+		r.Bytes += n
+		if p != nil {
+			p.File, p.Message = s.relative(name), m.id.String()
+			r.Problems = append(r.Problems, *p)
+		}
+	}
+	if err := s.verifyStrays(ctx, files, &r); err != nil {
+		return r, err
+	}
+	return r, s.verifyIndex(ctx, &r)
+}
+
+// verifyFile checks one message against its row, and returns the file's size.
+func (s *Store) verifyFile(m messageRow) (int64, *Problem) {
+	var n int64
+	err := s.loadFile(m.msg, m.id, func(frame []byte, t trailer) error {
+		n = int64(len(frame))
+		raw, err := appendContent(nil, frame, t)
+		if err != nil {
+			return err
+		}
+		if sha256.Sum256(raw) != m.sum || t.sum != m.sum {
+			return fmt.Errorf("%w: its content is not what was received (SHA-256 differs)", errDamagedFile)
+		}
+		return nil
+	})
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, os.ErrNotExist):
+		if current, qerr := s.messageRows(context.Background(), m.msg); qerr == nil && (len(current) == 0 || current[0].msg != m.msg) {
+			return 0, nil // expunged meanwhile
+		}
+		return 0, &Problem{Kind: "missing-file", Text: "the index has this message, its file is not there", Remedy: remedyMissing}
+	default:
+		return n, &Problem{Kind: "damaged-file", Text: err.Error(), Remedy: remedyRestore}
+	}
+}
+
+// verifyStrays reports files that no row names.
+func (s *Store) verifyStrays(ctx context.Context, files map[string]struct{}, r *Report) error {
+	if len(files) == 0 {
+		return nil
+	}
+	// What was on its way when the files were listed has its row by now.
+	again, err := s.messageRows(ctx, 0)
+	if err != nil {
+		return err
+	}
+	for _, m := range again {
+		delete(files, s.path(m.msg, m.id))
+	}
+	for name := range files {
+		if _, err := os.Stat(name); err != nil {
+			continue // expunged or withdrawn meanwhile
+		}
+		r.Problems = append(r.Problems, Problem{Kind: "stray-file", File: s.relative(name), Text: "a message file that the index does not know", Remedy: remedyStray})
+	}
+	return nil
+}
+
+func (s *Store) verifyIndex(ctx context.Context, r *Report) error {
+	var result string
+	if err := s.readers.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
+		return fmt.Errorf("checking the index: %w", err)
+	}
+	if result != "ok" {
+		r.Problems = append(r.Problems, Problem{Kind: "index", File: "hauspost.db", Text: "SQLite says: " + result, Remedy: remedyRebuild})
+	}
+	rows, err := s.readers.QueryContext(ctx, `SELECT m.owner, m.name, m.messages, count(p.uid), m.unseen, coalesce(sum(p.flags & 1 = 0), 0),
+		m.uidnext > coalesce(max(p.uid), 0) FROM mailbox m LEFT JOIN placement p ON p.mailbox = m.id WHERE m.dead = 0 GROUP BY m.id`)
+	if err != nil {
+		return fmt.Errorf("checking the mailboxes: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var owner, name string
+		var messages, counted, unseen, countedUnseen int64
+		var uids bool
+		if err := rows.Scan(&owner, &name, &messages, &counted, &unseen, &countedUnseen, &uids); err != nil {
+			return fmt.Errorf("checking the mailboxes: %w", err)
+		}
+		r.Mailboxes++
+		if messages != counted || unseen != countedUnseen || !uids {
+			r.Problems = append(r.Problems, Problem{Kind: "counters", File: "hauspost.db",
+				Text:   fmt.Sprintf("mailbox %q of account %s says %d messages, %d unseen; it has %d and %d", name, owner, messages, unseen, counted, countedUnseen),
+				Remedy: remedyRebuild})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("checking the mailboxes: %w", err)
+	}
+	var lost int64
+	err = s.readers.QueryRowContext(ctx, "SELECT count(*) FROM placement p LEFT JOIN message m ON m.id = p.msg WHERE m.id IS NULL").Scan(&lost)
+	if err != nil {
+		return fmt.Errorf("checking the mailboxes: %w", err)
+	}
+	if lost > 0 {
+		r.Problems = append(r.Problems, Problem{Kind: "index", File: "hauspost.db", Text: fmt.Sprintf("%d entries of mailboxes name no message", lost), Remedy: remedyRebuild})
+	}
+	return nil
+}
+
+// listFiles gives the names of all message files.
+func (s *Store) listFiles() (map[string]struct{}, error) {
+	files := map[string]struct{}{}
+	mail := filepath.Join(s.dir, "mail")
+	folders, err := os.ReadDir(mail)
+	if err != nil {
+		return nil, fmt.Errorf("listing message files: %w", err)
+	}
+	for _, d := range folders {
+		if !d.IsDir() || d.Name() == "tmp" {
+			continue
+		}
+		es, err := os.ReadDir(filepath.Join(mail, d.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("listing message files: %w", err)
+		}
+		for _, e := range es {
+			files[filepath.Join(mail, d.Name(), e.Name())] = struct{}{}
+		}
+	}
+	return files, nil
+}
+
+func (s *Store) relative(name string) string {
+	if r, err := filepath.Rel(s.dir, name); err == nil {
+		return r
+	}
+	return name
+}
+
+// sweep removes what deliveries left behind that a crash cut off: files in the
+// latest folders without a row.
+func (s *Store) sweep(ctx context.Context) error {
+	first := max(0, s.committedMsg-1024) &^ 1023
+	rows, err := s.messageRows(ctx, first)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(rows))
+	for _, m := range rows {
+		known[s.path(m.msg, m.id)] = true
+	}
+	for msg := first; ; msg += 1024 {
+		es, err := os.ReadDir(s.folder(msg))
+		if errors.Is(err, os.ErrNotExist) && msg > s.committedMsg {
+			return nil
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("sweeping: %w", err)
+		}
+		for _, e := range es {
+			name := filepath.Join(s.folder(msg), e.Name())
+			if known[name] {
+				continue
+			}
+			s.log.Info("swept a message file that was never acknowledged", "file", s.relative(name))
+			if err := s.fs.Remove(name); err != nil {
+				return fmt.Errorf("sweeping: %w", err)
+			}
+		}
+	}
+}
+
+// Stats are figures for status.
+type Stats struct {
+	Messages  int   `json:"messages"`
+	Mailboxes int   `json:"mailboxes"`
+	Bytes     int64 `json:"bytes"`
+	// Commits and Flushes count since the start.
+	Commits uint64 `json:"commits"`
+	Flushes uint64 `json:"flushes"`
+	// FreeBytes is the free space below the data folder.
+	FreeBytes int64 `json:"free_bytes"`
+	// Fault is empty, or says why nothing can be written just now.
+	Fault string `json:"fault,omitempty"`
+}
+
+// Stats gives figures for status. Messages and Bytes count a message once for
+// each mailbox that holds it.
+func (s *Store) Stats(ctx context.Context) (Stats, error) {
+	st := Stats{Commits: s.commits.Load(), Flushes: s.flushes.Load()}
+	s.mu.RLock()
+	for _, b := range s.boxes {
+		st.Mailboxes++
+		st.Messages += int(b.Messages)
+		st.Bytes += b.Size
+	}
+	s.mu.RUnlock()
+	if f := s.fault.Load(); f != nil {
+		st.Fault = *f
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.dir, &fs); err != nil {
+		return st, fmt.Errorf("asking for the free space: %w", err)
+	}
+	st.FreeBytes = int64(fs.Bavail) * fs.Bsize
+	return st, ctx.Err()
+}
