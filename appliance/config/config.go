@@ -28,6 +28,8 @@ type Config struct {
 	Hostname string
 	// Listen are IP addresses to listen at; "*" means all.
 	Listen []string
+	// PublicAddresses are those of the box where its sockets have others (NAT).
+	PublicAddresses []string
 	// PortOffset moves every listener's port.
 	PortOffset int
 	// Shutdown is how long sessions may take to end when the box stops.
@@ -89,19 +91,26 @@ type Mail struct {
 	PlusSeparator string
 }
 
-// Checks are the checks of a peer; each is "off", "note" or "refuse".
+// Checks are the checks of the servers that hand over mail: true refuses what
+// fails, false only notes it in the trace.
 type Checks struct {
-	HELO         string
-	SenderDomain string
-	ReverseName  string
+	// HELOSyntax, HELOOwn and HELOFull: the name is well-formed, is not the
+	// box's own, and has a domain.
+	HELOSyntax, HELOOwn, HELOFull bool
+	// Pipelining: the peer waits for answers where it must.
+	Pipelining bool
+	// DNS asks the DNS at all; without it the checks below are not made.
+	DNS bool
+	// ReverseName: the peer's address has a name that leads back to it.
+	ReverseName bool
+	// SenderFull and SenderDomain: the sender's domain is a full one; it
+	// exists and takes mail.
+	SenderFull, SenderDomain bool
+	// DeferOnTrouble answers "later" where the DNS does not answer.
+	DeferOnTrouble bool
+	// Timeout is for the questions of one command.
+	Timeout Duration
 }
-
-// The words for a check.
-const (
-	CheckOff    = "off"
-	CheckNote   = "note"
-	CheckRefuse = "refuse"
-)
 
 // Log says what is logged and where to.
 type Log struct {

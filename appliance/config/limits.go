@@ -7,6 +7,8 @@ type SMTP struct {
 	MaxConnections           int
 	MaxConnectionsPerAddress int
 	ConnectionRate           int
+	// SenderRate and DomainRate are messages a minute; 0 means no limit.
+	SenderRate, DomainRate int
 	// Exempt are networks in CIDR notation without limits per address.
 	Exempt           []string
 	MaxRecipients    int
@@ -77,18 +79,22 @@ type Logins struct {
 }
 
 var defaults = &Config{
-	Version:     Version,
-	Listen:      []string{"*"},
-	Shutdown:    20 * second,
-	MemoryLimit: 0,
-	Listeners:   Listeners{SMTP: true, IMAP: true, IMAPS: true},
-	TLS:         TLS{Mode: ModeSelfSigned},
-	Resolver:    Resolver{Timeout: 5 * second},
-	Mail:        Mail{MaxSize: 50 << 20, PlusSeparator: "+"},
+	Version: Version,
+	Listen:  []string{"*"},
+
+	PublicAddresses: []string{},
+	Shutdown:        20 * second,
+	MemoryLimit:     0,
+	Listeners:       Listeners{SMTP: true, IMAP: true, IMAPS: true},
+	TLS:             TLS{Mode: ModeSelfSigned},
+	Resolver:        Resolver{Timeout: 5 * second},
+	Mail:            Mail{MaxSize: 50 << 20, PlusSeparator: "+"},
 	SMTP: SMTP{
 		MaxConnections:           200,
 		MaxConnectionsPerAddress: 20,
 		ConnectionRate:           120,
+		SenderRate:               60,
+		DomainRate:               300,
 		Exempt:                   []string{},
 		MaxRecipients:            100,
 		MaxMessages:              1000,
@@ -108,7 +114,8 @@ var defaults = &Config{
 		WriteTimeout:             minute,
 		HandshakeTimeout:         30 * second,
 	},
-	Checks: Checks{HELO: CheckNote, SenderDomain: CheckRefuse, ReverseName: CheckNote},
+	Checks: Checks{HELOSyntax: true, HELOOwn: true, Pipelining: true, DNS: true,
+		SenderFull: true, SenderDomain: true, Timeout: 5 * second},
 	IMAP: IMAP{
 		Plaintext:                PlaintextNever,
 		MaxConnections:           1000,
@@ -151,6 +158,7 @@ func Default(hostname string) *Config {
 	c := *defaults
 	c.Hostname = hostname
 	c.Listen = slices.Clone(defaults.Listen)
+	c.PublicAddresses = slices.Clone(defaults.PublicAddresses)
 	c.SMTP.Exempt = slices.Clone(defaults.SMTP.Exempt)
 	return &c
 }

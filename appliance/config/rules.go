@@ -109,6 +109,15 @@ func validListen(p any) bool {
 	return len(*p.(*[]string)) > 0
 }
 
+func validAddresses(p any) bool {
+	for _, s := range *p.(*[]string) {
+		if _, err := netip.ParseAddr(s); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 func validNetworks(p any) bool {
 	for _, s := range *p.(*[]string) {
 		if _, err := netip.ParsePrefix(s); err != nil {
