@@ -114,7 +114,7 @@ func newGate(l *Limits) *gate {
 
 // enter counts a connection from a, or says why it cannot come in.
 func (g *gate) enter(now time.Time, a netip.Addr) *reply.Reply {
-	exempt := g.limits.exempt(a.Unmap())
+	exempt := g.limits.IsExempt(a)
 	network := Network(a)
 	if !exempt && !g.rates.Take(now, network) {
 		return errTooFast

@@ -122,10 +122,10 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// exempt tells whether a has no limits per address.
-func (l *Limits) exempt(a netip.Addr) bool {
+// IsExempt tells whether a has no limits per address.
+func (l *Limits) IsExempt(a netip.Addr) bool {
 	for _, p := range l.Exempt {
-		if p.Contains(a) {
+		if p.Contains(a.Unmap()) {
 			return true
 		}
 	}

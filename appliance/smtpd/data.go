@@ -1,0 +1,70 @@
+package smtpd
+
+import (
+	"context"
+	"time"
+
+	"hauspost/appliance/esmtp"
+	"hauspost/appliance/maillog"
+	"hauspost/appliance/reply"
+)
+
+// Content implements esmtp.Session.
+func (s *session) Content(ctx context.Context, via esmtp.Via) (esmtp.Content, *reply.Reply) {
+	tx := s.tx
+	tx.step = string(via)
+	return &content{
+		srv: s.srv, tx: tx, via: via,
+		Staging: s.srv.opt.Intake.Stage(ctx, tx.env, tx.trace),
+	}, nil
+}
+
+// content hands a message to its Staging. It implements esmtp.Content; Write
+// and Discard are the Staging's own.
+type content struct {
+	Staging
+	srv  *Server
+	tx   *transaction
+	via  esmtp.Via
+	size int64
+	took time.Duration
+}
+
+// Commit implements esmtp.Content. Only a nil of Staging.Commit leads to a 250.
+func (c *content) Commit(ctx context.Context, size int64) *reply.Reply {
+	c.tx.trace.Add(maillog.Received{Size: size, Via: string(c.via)})
+	start := c.srv.opt.Now()
+	if err := c.Staging.Commit(ctx); err != nil {
+		r := reply.Of(err)
+		if r.Code < 400 {
+			r = reply.LocalError.Because(err)
+		}
+		return r
+	}
+	c.took, c.size, c.tx.stored = c.srv.opt.Now().Sub(start), size, true
+	return reply.New(250, "2.6.0", "accepted", "Accepted as "+string(c.tx.env.ID))
+}
+
+// Answered implements esmtp.Content.
+func (c *content) Answered(err error) {
+	if !c.tx.stored {
+		return
+	}
+	var ev maillog.Event = maillog.Accepted{
+		Recipients: len(c.tx.env.To), Milliseconds: float64(c.took.Microseconds()) / 1000,
+	}
+	if err != nil {
+		ev = AnswerLost{Error: err.Error()}
+	}
+	c.srv.count(func(st *Stats) {
+		st.Messages++
+		st.Octets += uint64(c.size)
+		if err != nil {
+			st.AnswersLost++
+		}
+	})
+	entry := c.srv.opt.Log.Emit(c.tx.env.ID, ev)
+	if c.srv.opt.Late != nil {
+		c.srv.opt.Late(c.tx.env.ID, entry)
+	}
+}
