@@ -26,6 +26,8 @@ type Envelope struct {
 	EnvID, Ret string
 	// Received is the time of the MAIL command.
 	Received time.Time
+	// Facts are what was found out about the sender before the content.
+	Facts []Fact
 }
 
 // Recipient is one accepted forward-path.

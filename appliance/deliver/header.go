@@ -1,0 +1,66 @@
+package deliver
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"hauspost/appliance/envelope"
+)
+
+// traceHeader makes the fields that final delivery adds (RFC 5321, section
+// 4.4): Return-Path and Received. Every value was checked when it came in;
+// clean keeps a later change from letting a line break through.
+func traceHeader(env *envelope.Envelope, hostname string, now time.Time) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", clean(env.From.String()))
+	fmt.Fprintf(&b, "Received: from %s (%s)", clean(env.Client.HELO), peer(env.Client))
+	if env.Client.TLS != "" {
+		fmt.Fprintf(&b, "\r\n\t(using %s)", clean(env.Client.TLS))
+	}
+	fmt.Fprintf(&b, "\r\n\tby %s with %s id %s", hostname, env.Client.Protocol, env.ID)
+	if len(env.To) == 1 {
+		// With several, naming one would tell the others of a Bcc.
+		fmt.Fprintf(&b, "\r\n\tfor <%s>", clean(env.To[0].Address.String()))
+	}
+	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format("Mon, 2 Jan 2006 15:04:05 -0700"))
+	return b.Bytes()
+}
+
+func peer(c envelope.Client) string {
+	addr := c.Addr.Addr().Unmap()
+	literal := "[" + addr.String() + "]"
+	if addr.Is6() {
+		literal = "[IPv6:" + addr.String() + "]"
+	}
+	if c.Hostname != "" {
+		return clean(c.Hostname) + " " + literal
+	}
+	return literal
+}
+
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// hops counts the Received fields in the head of a message.
+func hops(head []byte) int {
+	n := 0
+	for len(head) > 0 {
+		line, rest, _ := bytes.Cut(head, []byte("\r\n"))
+		if len(line) == 0 {
+			break
+		}
+		if len(line) > 9 && (line[8] == ':' || line[8] == ' ' || line[8] == '\t') && bytes.EqualFold(line[:8], []byte("Received")) {
+			n++
+		}
+		head = rest
+	}
+	return n
+}

@@ -1,0 +1,227 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"hauspost/appliance/envelope"
+	"hauspost/appliance/maillog"
+	"hauspost/appliance/reply"
+	"hauspost/store"
+)
+
+// DefaultMaxHops is how many Received fields a message may have before it is
+// taken to go round in circles (RFC 5321, section 6.3).
+const DefaultMaxHops = 50
+
+// Directory says who gets mail for an address.
+type Directory interface {
+	// Resolve gives the people behind addr; its errors are *reply.Reply.
+	Resolve(ctx context.Context, addr envelope.Address) ([]envelope.Target, error)
+}
+
+// Scanner runs the filters over a message. The zero number of filters is a
+// Scanner like any other: it proposes nothing, and the trace says so.
+type Scanner interface {
+	// Filters is how many filters look at incoming mail.
+	Filters() int
+	// Scan asks the filters. An error means that a filter without which mail
+	// must not pass could not work: the message is refused for now.
+	Scan(ctx context.Context, m *Message) ([]envelope.Effect, error)
+}
+
+// Message is what filters may see.
+type Message struct {
+	Envelope *envelope.Envelope
+	// Head are the first octets of the content, at most 256 KB, with the
+	// header at their start.
+	Head []byte
+	// Size is that of the content, in octets.
+	Size int64
+}
+
+// NoFilters is the Scanner of a box without filters.
+type NoFilters struct{}
+
+// Filters implements Scanner.
+func (NoFilters) Filters() int { return 0 }
+
+// Scan implements Scanner.
+func (NoFilters) Scan(context.Context, *Message) ([]envelope.Effect, error) { return nil, nil }
+
+// Options are the parts of the inbound path.
+type Options struct {
+	Store     *store.Store
+	Directory Directory
+	// Scanner may be nil: no filters.
+	Scanner Scanner
+	// Hostname is the box's own name, for Received.
+	Hostname string
+	Log      maillog.Log
+	// Now may be nil (time.Now).
+	Now func() time.Time
+	// MaxHops is DefaultMaxHops where it is 0.
+	MaxHops int
+}
+
+// Inbound takes messages from outside to the mailboxes of the box's people.
+type Inbound struct{ o Options }
+
+// NewInbound makes the path from its parts.
+func NewInbound(o Options) *Inbound {
+	if o.Scanner == nil {
+		o.Scanner = NoFilters{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MaxHops == 0 {
+		o.MaxHops = DefaultMaxHops
+	}
+	return &Inbound{o}
+}
+
+// Stage opens a place for the content of a message. Exactly one of Commit and
+// Discard ends it.
+func (in *Inbound) Stage(_ context.Context, env *envelope.Envelope, trace *maillog.Trace) *Staged {
+	return &Staged{in: in, env: env, trace: trace, content: in.o.Store.Stage()}
+}
+
+// Staged is one message whose content is coming in.
+type Staged struct {
+	in      *Inbound
+	env     *envelope.Envelope
+	trace   *maillog.Trace
+	content *store.Staged
+}
+
+// Write takes the next octets of the content.
+func (m *Staged) Write(p []byte) (int, error) {
+	n, err := m.content.Write(p)
+	if err != nil {
+		return n, reply.StorageError.Because(err)
+	}
+	return n, nil
+}
+
+// Discard drops the message.
+func (m *Staged) Discard() { m.content.Discard() }
+
+// Commit takes the message to where it belongs. nil means that it is durable
+// there and that the peer may be told 250; any error is a *reply.Reply, and
+// nothing of the message is left.
+func (m *Staged) Commit(ctx context.Context) error {
+	defer m.content.Discard()
+	o := &m.in.o
+	head := m.content.Head()
+
+	if n := hops(head); n > o.MaxHops {
+		return reply.TooManyHops.Because(fmt.Errorf("%d Received fields", n))
+	}
+
+	effects, err := o.Scanner.Scan(ctx, &Message{Envelope: m.env, Head: head, Size: m.content.Size()})
+	if err != nil {
+		return reply.LocalError.Because(fmt.Errorf("filtering: %w", err))
+	}
+	m.trace.Add(maillog.Scanned{Filters: o.Scanner.Filters(), Effects: effects})
+
+	verdict := Decide(m.env.Facts, effects)
+	m.trace.Add(maillog.Decided{Verdict: verdict})
+	switch verdict.Action {
+	case envelope.Reject:
+		return reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(verdict.Reason.Text))
+	case envelope.Tempfail:
+		return reply.New(451, "4.7.1", "filtered-for-now", "This message cannot be checked just now, please try again later").Because(errors.New(verdict.Reason.Text))
+	case envelope.Discard:
+		return m.keepTrace(0)
+	}
+
+	placements, err := m.places(ctx, verdict)
+	if err != nil {
+		return err
+	}
+	return m.store(ctx, placements)
+}
+
+// placement is one place with the recipient that leads to it.
+type placement struct {
+	place     store.Place
+	recipient string
+	target    envelope.Target
+}
+
+// quarantine is the mailbox for what a filter wants kept away.
+const quarantine = "Quarantine"
+
+// places resolves the recipients. A person who is behind several of them gets
+// the message once.
+func (m *Staged) places(ctx context.Context, v envelope.Verdict) ([]placement, error) {
+	mailbox := v.Mailbox
+	if mailbox == "" {
+		mailbox = "INBOX"
+	}
+	if v.Action == envelope.Quarantine {
+		mailbox = quarantine
+	}
+	var ps []placement
+	seen := map[string]bool{}
+	for _, rcpt := range m.env.To {
+		targets, err := m.in.o.Directory.Resolve(ctx, rcpt.Address)
+		if err != nil {
+			// It was there at RCPT: ask again rather than lose it for good.
+			return nil, reply.New(451, "4.2.1", "recipient-changed", "A recipient changed while this message came in, please try again").
+				Because(fmt.Errorf("recipient <%s>: %w", rcpt.Address, err))
+		}
+		for _, t := range targets {
+			if seen[t.Account] {
+				continue
+			}
+			seen[t.Account] = true
+			ps = append(ps, placement{
+				place:     store.Place{Owner: t.Account, Mailbox: mailbox, Create: true, Internal: m.in.o.Now()},
+				recipient: rcpt.Address.String(), target: t,
+			})
+		}
+	}
+	return ps, nil
+}
+
+// store makes the message durable and visible, and completes its trace.
+func (m *Staged) store(ctx context.Context, ps []placement) error {
+	id, err := store.ParseID(string(m.env.ID))
+	if err != nil {
+		return reply.LocalError.Because(err)
+	}
+	d := store.Delivery{
+		ID:     id,
+		Prefix: traceHeader(m.env, m.in.o.Hostname, m.in.o.Now()),
+		Annex:  maillog.Encode(m.trace.Entries()),
+	}
+	for _, p := range ps {
+		d.Places = append(d.Places, p.place)
+	}
+	placed, err := m.in.o.Store.Deliver(ctx, m.content, d)
+	if err != nil {
+		return reply.StorageError.Because(err)
+	}
+	before := len(m.trace.Entries())
+	for i, at := range placed {
+		m.trace.Add(maillog.Stored{
+			Recipient: ps[i].recipient, Account: ps[i].target.Address.String(),
+			Mailbox: at.Mailbox, UID: at.UID, Via: ps[i].target.Via,
+		})
+	}
+	return m.keepTrace(before)
+}
+
+// keepTrace hands the trace's entries from n on to the store.
+func (m *Staged) keepTrace(n int) error {
+	id, err := store.ParseID(string(m.env.ID))
+	if err != nil {
+		return reply.LocalError.Because(err)
+	}
+	m.in.o.Store.AppendTrace(id, maillog.Encode(m.trace.Entries()[n:]))
+	return nil
+}
