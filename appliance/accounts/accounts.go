@@ -77,6 +77,8 @@ type Accounts struct {
 	hashing   chan struct{}
 	guard     *guard
 	proven    *proven
+	// update keeps a change; the model test keeps none.
+	update func(ctx context.Context, fn func(tx *store.Tx) error) error
 	// pause waits before a late answer; tests replace it.
 	pause func(ctx context.Context, d time.Duration) error
 
@@ -100,7 +102,7 @@ func New(o Options) *Accounts {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	limits := o.Limits.withDefaults()
-	return &Accounts{
+	a := &Accounts{
 		store:     o.Store,
 		now:       o.Now,
 		separator: o.Separator,
@@ -112,6 +114,10 @@ func New(o Options) *Accounts {
 		proven:    newProven(limits.Remember),
 		pause:     pause,
 	}
+	if o.Store != nil {
+		a.update = o.Store.Update
+	}
+	return a
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -41,10 +41,17 @@ func (c *clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// tester is a test, or one run of a model test.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // box is an Accounts on a store of its own.
 type box struct {
 	*Accounts
-	t     *testing.T
+	t     tester
 	store *store.Store
 	clock *clock
 }

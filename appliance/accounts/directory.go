@@ -264,7 +264,7 @@ func (a *Accounts) change(ctx context.Context, doing string, plan func(e *edit) 
 	if len(e.writes) == 0 {
 		return nil
 	}
-	err = a.store.Update(ctx, func(tx *store.Tx) error {
+	err = a.update(ctx, func(tx *store.Tx) error {
 		for _, write := range e.writes {
 			if err := write(tx); err != nil {
 				return err

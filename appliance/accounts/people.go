@@ -52,9 +52,6 @@ func (a *Accounts) Add(ctx context.Context, address, password string) (Account, 
 		if err := e.free(addr); err != nil {
 			return err
 		}
-		if err := a.subscribe(ctx, p.ID); err != nil {
-			return err
-		}
 		if err := e.setPerson(p); err != nil {
 			return err
 		}
@@ -74,16 +71,7 @@ func makeMailboxes(tx *store.Tx, owner string) error {
 		if _, err := tx.CreateMailbox(owner, m.name, m.use); err != nil {
 			return fmt.Errorf("making the mailbox %s: %w", m.name, err)
 		}
-	}
-	return nil
-}
-
-// subscribe comes before the account, not after: what a crash between the two
-// leaves is then a few subscriptions of nobody, not a person whose mail program
-// shows no folders.
-func (a *Accounts) subscribe(ctx context.Context, owner string) error {
-	for _, m := range mailboxes {
-		if err := a.store.Subscribe(ctx, owner, m.name, true); err != nil {
+		if err := tx.Subscribe(owner, m.name, true); err != nil {
 			return fmt.Errorf("subscribing the mailbox %s: %w", m.name, err)
 		}
 	}
