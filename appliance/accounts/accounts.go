@@ -102,7 +102,7 @@ func New(o Options) *Accounts {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	limits := o.Limits.withDefaults()
-	a := &Accounts{
+	return &Accounts{
 		store:     o.Store,
 		now:       o.Now,
 		separator: o.Separator,
@@ -112,12 +112,9 @@ func New(o Options) *Accounts {
 		hashing:   make(chan struct{}, limits.Hashing),
 		guard:     newGuard(limits),
 		proven:    newProven(limits.Remember),
+		update:    o.Store.Update,
 		pause:     pause,
 	}
-	if o.Store != nil {
-		a.update = o.Store.Update
-	}
-	return a
 }
 
 func pause(ctx context.Context, d time.Duration) error {

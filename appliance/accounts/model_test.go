@@ -131,7 +131,7 @@ func TestAliasesAgainstModel(t *testing.T) {
 					m.adopt(t, b)
 				}
 			},
-			"":        func(t *rapid.T) { m.compare(t, b) },
+			"": func(t *rapid.T) { m.compare(t, b) },
 		})
 	})
 }
