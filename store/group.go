@@ -337,9 +337,18 @@ func (g *group) writeBox(b *Mailbox, dead bool) error {
 }
 
 func (g *group) exec(st *sql.Stmt, args ...any) error {
-	_, err := st.ExecContext(g.ctx, args...)
-	return err
+	if _, err := st.ExecContext(g.ctx, args...); err != nil {
+		return &indexError{err}
+	}
+	return nil
 }
+
+// indexError is what SQLite said to a change: a full or broken disk, not a
+// wrong request.
+type indexError struct{ err error }
+
+func (e *indexError) Error() string { return "writing to the index: " + e.err.Error() }
+func (e *indexError) Unwrap() error { return e.err }
 
 func (g *group) doc(kind, key string) ([]byte, error) {
 	var v []byte

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -121,6 +122,9 @@ func (s *Store) commitBatch(batch []*request) (carry []*request) {
 		failed, later, err := s.runGroup(g, batch)
 		if failed != nil {
 			// It had changed something before it failed: do the others again.
+			if fault := new(indexError); errors.As(err, &fault) {
+				s.noteFault(err)
+			}
 			answer(failed, err)
 			batch = without(batch, failed)
 			continue
