@@ -24,7 +24,8 @@ func (p *pace) patience(l *Limits) time.Duration {
 	if l.ContentRate <= 0 {
 		return l.ContentTimeout
 	}
-	earned := time.Duration(float64(p.octets) / float64(l.ContentRate) * float64(time.Second))
+	const most = 1e6 // seconds; keeps the product within time.Duration
+	earned := time.Duration(min(float64(p.octets)/float64(l.ContentRate), most) * float64(time.Second))
 	return min(l.ContentTimeout, l.ContentGrace+earned-p.waited)
 }
 

@@ -16,6 +16,20 @@ func cutCommand(arg, prefix string) (path, params string, ok bool) {
 	return cutPath(strings.TrimLeft(arg[len(prefix):], " "))
 }
 
+// checkParams checks what may follow a path: nothing, or after EHLO a space and
+// parameters.
+func (c *Conn) checkParams(params string) *reply.Reply {
+	switch {
+	case params == "":
+		return nil
+	case params[0] != ' ':
+		return errSyntax
+	case !c.extended:
+		return errUnknownParam
+	}
+	return nil
+}
+
 // cmdMail is MAIL (RFC 5321, section 4.1.1.2).
 func (c *Conn) cmdMail(arg string) {
 	m, name, r := c.parseMail(arg)
@@ -56,8 +70,8 @@ func (c *Conn) parseMail(arg string) (m Mail, name string, r *reply.Reply) {
 			return m, name, errSenderSyntax
 		}
 	}
-	if !c.extended && params != "" {
-		return m, name, errUnknownParam
+	if r := c.checkParams(params); r != nil {
+		return m, name, r
 	}
 	if r := mailParams(params, &m, c.authed || len(c.mechanisms()) > 0); r != nil {
 		return m, name, r
@@ -102,8 +116,8 @@ func (c *Conn) parseRcpt(arg string) (rcpt envelope.Recipient, name string, r *r
 	} else if rcpt.Address, ok = parsePath(path); !ok {
 		return rcpt, name, errRcptSyntax
 	}
-	if !c.extended && params != "" {
-		return rcpt, name, errUnknownParam
+	if r := c.checkParams(params); r != nil {
+		return rcpt, name, r
 	}
 	if r := rcptParams(params, &rcpt); r != nil {
 		return rcpt, name, r

@@ -12,9 +12,6 @@ import (
 // upper case; has tells that there was a value. Parameters given twice and
 // malformed ones are refused.
 func eachParam(s string, take func(key, value string, has bool) *reply.Reply) *reply.Reply {
-	if s != "" && s[0] != ' ' {
-		return errSyntax
-	}
 	var seen [16]string
 	n := 0
 	for field := range strings.SplitSeq(s, " ") {

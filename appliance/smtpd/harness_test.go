@@ -1,0 +1,233 @@
+package smtpd
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hauspost/appliance/envelope"
+	"hauspost/appliance/esmtp"
+	"hauspost/appliance/maillog"
+	"hauspost/appliance/reply"
+)
+
+// people is a Directory: anna and ben of example.test, a catch-all for
+// catch.test, and postmaster.
+type people struct{}
+
+func (people) Resolve(_ context.Context, a envelope.Address) ([]envelope.Target, error) {
+	target := []envelope.Target{{Account: "1"}}
+	switch {
+	case a.Domain == "" && strings.EqualFold(a.Local, "postmaster"), a.Domain == "catch.test":
+		return target, nil
+	case a.Domain != "example.test":
+		return nil, reply.RelayDenied
+	case slices.Contains([]string{"anna@example.test", "ben@example.test", "bärbel@example.test"}, a.Key()):
+		return target, nil
+	case a.Local == "panic":
+		panic("somebody looked behind the curtain")
+	case a.Local == "broken":
+		return nil, errors.New("the database is on fire at /var/lib/secret")
+	}
+	return nil, reply.UnknownRecipient
+}
+
+// delivered is one committed message.
+type delivered struct {
+	env     *envelope.Envelope
+	content string
+	trace   *maillog.Trace
+}
+
+// depot is an Intake that keeps messages in memory.
+type depot struct {
+	mu        sync.Mutex
+	messages  []delivered
+	open      int // stagings neither committed nor discarded
+	discarded int
+	writeErr  error
+	commitErr error
+	onCommit  func()
+}
+
+type box struct {
+	d *depot
+	delivered
+	buf strings.Builder
+}
+
+func (d *depot) Stage(_ context.Context, env *envelope.Envelope, trace *maillog.Trace) Staging {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open++
+	return &box{d: d, delivered: delivered{env: env, trace: trace}}
+}
+
+func (b *box) Write(p []byte) (int, error) {
+	if b.d.writeErr != nil {
+		return 0, b.d.writeErr
+	}
+	return b.buf.Write(p)
+}
+
+func (b *box) Commit(context.Context) error {
+	if b.d.onCommit != nil {
+		b.d.onCommit()
+	}
+	b.d.mu.Lock()
+	defer b.d.mu.Unlock()
+	b.d.open--
+	if b.d.commitErr != nil {
+		return b.d.commitErr
+	}
+	b.content = b.buf.String()
+	b.d.messages = append(b.d.messages, b.delivered)
+	return nil
+}
+
+func (b *box) Discard() {
+	b.d.mu.Lock()
+	defer b.d.mu.Unlock()
+	b.d.open--
+	b.d.discarded++
+}
+
+func (d *depot) stored() []delivered {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.messages)
+}
+
+func (d *depot) unsettled() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open
+}
+
+// zone is a Names.
+type zone struct {
+	ptr map[string][]string
+	mx  map[string][]string
+	ip  map[string][]string
+	// down names give trouble.
+	down []string
+}
+
+func (z *zone) ask(m map[string][]string, name string) ([]string, error) {
+	if slices.Contains(z.down, name) {
+		return nil, errors.New("server failure")
+	}
+	if v, ok := m[name]; ok {
+		return v, nil
+	}
+	return nil, ErrNoRecord
+}
+
+func (z *zone) LookupPTR(_ context.Context, a netip.Addr) ([]string, error) {
+	return z.ask(z.ptr, a.String())
+}
+
+func (z *zone) LookupMX(_ context.Context, d string) ([]string, error) { return z.ask(z.mx, d) }
+
+func (z *zone) LookupIP(_ context.Context, h string) (addrs []netip.Addr, err error) {
+	texts, err := z.ask(z.ip, h)
+	for _, t := range texts {
+		addrs = append(addrs, netip.MustParseAddr(t))
+	}
+	return addrs, err
+}
+
+// noPause makes tarpits quick.
+func noPause(context.Context, time.Duration) {}
+
+type harness struct {
+	*Server
+	depot *depot
+	addr  string
+}
+
+// start runs a server with test options on a loopback socket.
+func start(t testing.TB, change func(*Options)) *harness {
+	t.Helper()
+	h := &harness{depot: &depot{}}
+	o := Options{
+		Hostname: "mail.example.test", Directory: people{}, Intake: h.depot, Pause: noPause,
+		Limits: Limits{Limits: esmtp.Limits{ConnectionRate: -1, ConnectionsPerAddress: -1}, SenderRate: -1, DomainRate: -1},
+	}
+	if change != nil {
+		change(&o)
+	}
+	h.Server = New(o)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.addr = ln.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(context.Background(), ln, false) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := h.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if n := h.depot.unsettled(); n != 0 {
+			t.Errorf("%d stagings were neither committed nor discarded", n)
+		}
+		if st := h.Stats(); st.Connections.Active != 0 {
+			t.Errorf("%d connections are counted after the end", st.Connections.Active)
+		}
+	})
+	return h
+}
+
+// eventually polls until ok.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("did not happen: %s", what)
+		}
+	}
+}
+
+// testTLS makes a certificate for mail.example.test, for server and client.
+var testTLS = sync.OnceValues(func() (server, client *tls.Config) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mail.example.test"},
+		DNSNames: []string{"mail.example.test"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return server, &tls.Config{RootCAs: roots, ServerName: "mail.example.test"}
+})
