@@ -368,6 +368,7 @@ func (p *addressParser) domain() []byte {
 // it up to the end of the element.
 func (p *addressParser) angle(phrase []byte) {
 	p.pos++
+	comment := p.comment // those within the brackets are no names
 	p.skipSpace()
 	route := p.route()
 	mailbox := p.angleLocal()
@@ -386,33 +387,34 @@ func (p *addressParser) angle(phrase []byte) {
 			break
 		}
 	}
+	p.comment = comment
 	p.skipSpace()
 	p.emit(address{name: p.name(phrase), route: route, mailbox: mailbox, host: host})
 	p.skipJunk()
 }
 
 // route takes an obsolete source route ("@a,@b:") with its colon off the
-// position and gives it without colon and white space; nil if there is none.
+// position and gives it without colon, white space and comments; nil if there
+// is none.
 func (p *addressParser) route() []byte {
 	if p.pos >= len(p.s) || p.s[p.pos] != '@' {
 		return nil
 	}
-	start := len(p.arena)
-	for i := p.pos; i < len(p.s); i++ {
-		switch c := p.s[i]; {
-		case c == ':':
-			p.pos = i + 1
+	start, from := len(p.arena), p.pos
+	for {
+		p.skipSpace()
+		if p.pos >= len(p.s) || bytes.IndexByte([]byte(`<>";`), p.s[p.pos]) >= 0 {
+			p.arena, p.pos = p.arena[:start], from
+			return nil
+		}
+		c := p.s[p.pos]
+		p.pos++
+		if c == ':' {
 			p.skipSpace()
 			return p.arena[start:len(p.arena):len(p.arena)]
-		case c == '<' || c == '>' || c == '"' || c == ';':
-			p.arena = p.arena[:start]
-			return nil
-		case !isSpace(c):
-			p.arena = append(p.arena, c)
 		}
+		p.arena = append(p.arena, c)
 	}
-	p.arena = p.arena[:start]
-	return nil
 }
 
 // angleLocal reads the local part within angle brackets, up to "@", ">", "<" or

@@ -152,9 +152,12 @@ func (e *envelopeBuilder) appendForm(dst []byte, list []address) []byte {
 			continue
 		}
 		if len(a.name) > 0 {
-			dst = append(e.appendDecoded(dst, a.name), ' ')
+			dst = e.appendDecoded(dst, a.name)
 		}
 		if len(a.mailbox)+len(a.host) > 0 {
+			if len(a.name) > 0 {
+				dst = append(dst, ' ')
+			}
 			e.word = append(append(e.word[:0], a.mailbox...), '@')
 			e.word = append(e.word, a.host...)
 			if len(a.host) == 0 {

@@ -27,9 +27,10 @@ var foldASCII = func() (t [0x80]byte) {
 	return t
 }()
 
-// appendFold appends s folded to dst.
+// appendFold appends s folded to dst. A space at the end of dst joins those at
+// the start of s.
 func appendFold(dst, s []byte) []byte {
-	space := false // the last that was written is a space
+	space := len(dst) > 0 && dst[len(dst)-1] == ' ' // the last that was written
 	for i := 0; i < len(s); {
 		if c := s[i]; c < 0x80 {
 			i++

@@ -154,7 +154,13 @@ func (p *mimeParser) nextParam() bool {
 	for i < len(p.s) && isToken(p.s[i]) {
 		i++
 	}
-	return i > p.pos && i < len(p.s) && p.s[i] == '='
+	if i == p.pos {
+		return false
+	}
+	for i < len(p.s) && isSpace(p.s[i]) {
+		i++
+	}
+	return i < len(p.s) && p.s[i] == '='
 }
 
 // param gives the first parameter of that name as it stands; names are compared

@@ -30,8 +30,8 @@ type Part struct {
 	Disposition string
 	// DispositionParams are the parameters of the Content-Disposition.
 	DispositionParams []Param
-	// Size is that of the body in octets; Lines its lines, for text and
-	// embedded messages.
+	// Size is that of the body in octets; Lines how many line ends it has, for
+	// text and embedded messages. The one before the boundary is not the body's.
 	Size, Lines int
 	// Children are the parts of a multipart, at least one; nil for others.
 	Children []*Part

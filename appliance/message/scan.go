@@ -143,9 +143,9 @@ func (x *indexer) readHeader(start int) (end int, cut delimiter, isCut bool) {
 
 // entityContext is what an entity (RFC 2045, section 2.4) gets from around it.
 type entityContext struct {
-	// start is where its header begins, base the body of what holds it.
-	start, base int
-	depth       int
+	// start is where its header begins, parent the node of what holds it.
+	start, parent int
+	depth         int
 	// root and message tell that its header is that of a message, digest that
 	// it is a message where it does not say otherwise.
 	root, message, digest bool
@@ -155,13 +155,13 @@ type entityContext struct {
 // ends it.
 func (x *indexer) entity(c entityContext) delimiter {
 	at := len(x.nodes)
-	x.nodes = append(x.nodes, node{base: c.base, headerStart: c.start})
+	x.nodes = append(x.nodes, node{parent: c.parent, headerStart: c.start})
 	end, d, isCut := x.readHeader(c.start)
 	if c.root {
 		x.indexRoot()
 	}
 	if c.message {
-		x.writeEmbedded(at - 1)
+		x.writeEmbedded(c.parent)
 	}
 	boundaryText := x.describe(&x.nodes[at], c)
 	kind := x.nodes[at].kind
@@ -177,7 +177,7 @@ func (x *indexer) entity(c entityContext) delimiter {
 	case kind == kindMessage || kind == kindGlobal:
 		n.children = 1
 		lines := x.linesBefore(end)
-		d = x.entity(entityContext{start: end, base: end, depth: c.depth + 1, message: true})
+		d = x.entity(entityContext{start: end, parent: at, depth: c.depth + 1, message: true})
 		x.nodes[at].lines = x.linesBefore(x.bodyEnd(end, d)) - lines
 	case kind == kindMultipart:
 		d = x.multipart(at, boundaryText, end, c.depth)
@@ -205,7 +205,7 @@ func (x *indexer) multipart(at int, text []byte, start, depth int) delimiter {
 			continue
 		}
 		x.nodes[at].children++
-		d = x.entity(entityContext{start: d.after, base: start, depth: depth + 1, digest: digest})
+		d = x.entity(entityContext{start: d.after, parent: at, depth: depth + 1, digest: digest})
 	}
 	x.bounds = x.bounds[:level]
 	if d.level == level {
@@ -225,7 +225,7 @@ func (x *indexer) emptyChild(at, pos int) {
 	if x.nodes[at].kind != kindMultipart {
 		x.writeEmbedded(at)
 	}
-	child := node{base: x.nodes[at].headerEnd, headerStart: pos, headerEnd: pos, bodyEnd: pos}
+	child := node{parent: at, headerStart: pos, headerEnd: pos, bodyEnd: pos}
 	x.describe(&child, entityContext{depth: MaxDepth})
 	x.nodes = append(x.nodes, child)
 	x.nodes[at].children = 1

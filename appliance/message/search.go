@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"sync"
 )
@@ -65,12 +66,12 @@ func newSearcher(needle string) *searcher {
 		}
 	}
 	word, _, _ := strings.Cut(needle, " ")
-	// Letters from the common to the rare in European mail; what is not among
-	// them is rarer.
-	const common = "zqjxkvbywgpfmucdlhrsniotae"
-	best := len(common)
+	// Letters from the rare to the common in European mail; what is not among
+	// them is rarer still.
+	const letters = "zqjxkvbywgpfmucdlhrsniotae"
+	best := len(letters)
 	for i := range len(word) {
-		if rank := strings.IndexByte(common, word[i]); s.rare < 0 || rank < best {
+		if rank := strings.IndexByte(letters, word[i]); s.rare < 0 || rank < best {
 			s.rare, best = i, rank
 		}
 	}
@@ -133,9 +134,6 @@ func (s *searcher) textPart(body []byte, p *Part) bool {
 					return found
 				}
 			}
-			if isASCII(body) {
-				return s.inFolded(body)
-			}
 		}
 	} else {
 		decoded, err := DecodeTransfer(s.transfer[:0], body, p.Encoding)
@@ -144,8 +142,33 @@ func (s *searcher) textPart(body []byte, p *Part) bool {
 		}
 		s.transfer, body = decoded, decoded
 	}
-	s.decoded = appendCharset(s.decoded[:0], body, charset)
-	return s.inFolded(s.decoded)
+	return s.inCharset(body, charset)
+}
+
+// searchChunk is how much text is converted at once.
+const searchChunk = 64 << 10
+
+// inCharset searches text in the named charset, line by line in chunks, so that
+// a long text takes little memory.
+func (s *searcher) inCharset(text []byte, charset string) bool {
+	step := searchChunk
+	if len(charset) >= 6 && strings.EqualFold(charset[:6], "utf-16") {
+		step = len(text) // its line ends are two octets
+	}
+	s.folded = s.folded[:0]
+	for len(text) > 0 {
+		n := lineEnd(text, min(step, len(text)))
+		s.decoded = appendCharset(s.decoded[:0], text[:n], charset)
+		text = text[n:]
+		s.folded = appendFold(s.folded, s.decoded)
+		if bytes.Contains(s.folded, []byte(s.needle)) {
+			return true
+		}
+		// A match may begin in this chunk and end in the next.
+		keep := min(len(s.needle)-1, len(s.folded))
+		s.folded = append(s.folded[:0], s.folded[len(s.folded)-keep:]...)
+	}
+	return false
 }
 
 // inFolded searches text in UTF-8.
@@ -216,6 +239,11 @@ func (s *searcher) matchAt(text []byte) (ok bool, steps int) {
 }
 
 func isASCII(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
 	for _, c := range b {
 		if c >= 0x80 {
 			return false
@@ -230,11 +258,14 @@ func (s *searcher) headerOf(raw []byte, p *Part) bool {
 	if s.headerText(header) {
 		return true
 	}
-	for _, list := range [...][]Param{p.DispositionParams, p.Params} {
-		for _, q := range list {
-			if strings.Contains(q.Name, "*") && strings.Contains(Fold(p.Filename()), s.needle) {
-				return true
-			}
+	return (extended(p.DispositionParams) || extended(p.Params)) && strings.Contains(Fold(p.Filename()), s.needle)
+}
+
+// extended tells whether a parameter is written as RFC 2231 has it.
+func extended(list []Param) bool {
+	for _, q := range list {
+		if strings.Contains(q.Name, "*") {
+			return true
 		}
 	}
 	return false

@@ -27,9 +27,11 @@ type span struct{ start, end int }
 type node struct {
 	kind   kind
 	digest bool
-	// Offsets into the raw message; base is where the parent's body begins.
-	base, headerStart, headerEnd, bodyEnd int
-	lines, children                       int
+	// parent is the node that holds it, an index; 0 for the root too.
+	parent int
+	// Offsets into the raw message.
+	headerStart, headerEnd, bodyEnd int
+	lines, children                 int
 	// basic is the text before the size (for a multipart: the subtype),
 	// extension the extension data without the space before it, empty if it is
 	// all NIL; envelope that of an embedded message.
@@ -192,8 +194,18 @@ func (x *indexer) encodeStructure() {
 	}
 	for i := range x.nodes {
 		n := &x.nodes[i]
+		base := 0
+		if i > 0 {
+			// The empty line of an embedded message without a body may be the
+			// line end that belongs to a boundary, and so outside of its parent.
+			parent := &x.nodes[n.parent]
+			base = parent.headerEnd
+			n.headerStart = min(n.headerStart, parent.bodyEnd)
+			n.headerEnd = min(n.headerEnd, parent.bodyEnd)
+			n.bodyEnd = min(n.bodyEnd, parent.bodyEnd)
+		}
 		b = append(b, byte(n.kind))
-		b = binary.AppendUvarint(b, uint64(n.headerStart-n.base))
+		b = binary.AppendUvarint(b, uint64(n.headerStart-base))
 		b = binary.AppendUvarint(b, uint64(n.headerEnd-n.headerStart))
 		b = binary.AppendUvarint(b, uint64(n.bodyEnd-n.headerEnd))
 		switch n.kind {
