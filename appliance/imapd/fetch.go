@@ -1,0 +1,424 @@
+package imapd
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+
+	"hauspost/appliance/imapd/wire"
+	"hauspost/appliance/message"
+	"hauspost/store"
+)
+
+const (
+	// fetchChunk is how many messages are read from the index together.
+	fetchChunk = 256
+	// streamFrom is the size from which messages are streamed where that is
+	// possible, and else held in memory by a few at a time only.
+	streamFrom = 1 << 20
+	maxItems   = 200
+)
+
+var fileBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
+
+func putFileBuffer(b *[]byte) {
+	if cap(*b) <= streamFrom+64<<10 {
+		fileBuffers.Put(b)
+	}
+}
+
+// fetcher is one FETCH command.
+type fetcher struct {
+	s     *session
+	items []fetchItem
+	// cols and files are what the items need; seen tells that they set \Seen.
+	cols        store.Columns
+	files, seen bool
+	withFlags   bool
+	withUID     bool
+	// since is the CHANGEDSINCE of RFC 7162.
+	since uint64
+
+	// seenNow are the messages that FETCH itself made \Seen, in UID order.
+	seenNow []uint32
+	entries []store.Entry
+	arena   []byte
+	blobs   []blobs
+	buf     *[]byte
+	release func()
+
+	// The message at hand.
+	e                   *store.Entry
+	seq                 int
+	envelope, structure []byte
+	raw                 []byte
+	root                *message.Part
+	// unread counts messages that could not be read, missing those that are
+	// gone.
+	unread, missing int
+	unknownEncoding bool
+}
+
+// blobs are where a message's envelope and structure are in the arena.
+type blobs struct{ start, middle, end int }
+
+func runFetch(s *session, c *call) error {
+	if err := c.Space(); err != nil {
+		return err
+	}
+	wanted, err := s.wants(c)
+	if err != nil {
+		return err
+	}
+	f := &fetcher{s: s}
+	if err := f.read(c); err != nil {
+		return err
+	}
+	if f.seen && !s.box.readOnly {
+		if err := f.markSeen(wanted); err != nil {
+			return err
+		}
+	}
+	f.buf = fileBuffers.Get().(*[]byte)
+	defer func() { putFileBuffer(f.buf) }()
+	if err := wanted.chunks(fetchChunk, f.chunk); err != nil {
+		return err
+	}
+	switch {
+	case f.unread > 0:
+		return no("CONTACTADMIN", strconv.Itoa(f.unread)+" messages could not be read; the log of the box says why")
+	case f.unknownEncoding:
+		return no("UNKNOWN-CTE", "A part has a transfer encoding that is not known")
+	case f.missing > 0 && !c.byUID:
+		return ok("EXPUNGEISSUED", "Some of the messages are gone")
+	}
+	return nil
+}
+
+// fetchMacros are the macros of RFC 9051, section 6.4.5.
+var fetchMacros = map[string][]string{
+	"FAST": {"FLAGS", "INTERNALDATE", "RFC822.SIZE"},
+	"ALL":  {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"},
+	"FULL": {"FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY"},
+}
+
+// fetchModifiers is the table of FETCH modifiers (RFC 4466).
+var fetchModifiers = map[string]func(f *fetcher, c *call) error{
+	"CHANGEDSINCE": func(f *fetcher, c *call) error {
+		if err := c.Space(); err != nil {
+			return err
+		}
+		var err error
+		f.since, err = c.Number64()
+		f.s.enableCondstore()
+		return err
+	},
+}
+
+// read reads the items and modifiers.
+func (f *fetcher) read(c *call) error {
+	if err := c.Space(); err != nil {
+		return err
+	}
+	if c.byUID {
+		f.add("UID", itemUID)
+	}
+	if c.Peek() == '(' {
+		if err := c.List(func() error { return f.readItem(c) }); err != nil {
+			return err
+		}
+	} else if err := f.readItem(c); err != nil {
+		return err
+	}
+	if c.Skip(' ') {
+		if err := c.List(func() error {
+			name, err := c.Word()
+			if err != nil {
+				return err
+			}
+			modifier := fetchModifiers[name]
+			if modifier == nil {
+				return bad("There is no FETCH modifier %s", name)
+			}
+			return modifier(f, c)
+		}); err != nil {
+			return err
+		}
+	}
+	if f.since > 0 || f.withFlags && f.s.condstore {
+		f.add("MODSEQ", itemModSeq)
+	}
+	return c.End()
+}
+
+// add adds an item, but UID and MODSEQ not twice.
+func (f *fetcher) add(name string, it fetchItem) {
+	it.name = name
+	if name == "UID" || name == "MODSEQ" || name == "FLAGS" {
+		if slices.ContainsFunc(f.items, func(i fetchItem) bool { return i.name == name }) {
+			return
+		}
+	}
+	f.items = append(f.items, it)
+	f.cols |= it.cols
+	f.files = f.files || it.file
+	f.seen = f.seen || it.seen
+	f.withFlags = f.withFlags || name == "FLAGS"
+	f.withUID = f.withUID || name == "UID"
+}
+
+func (f *fetcher) readItem(c *call) error {
+	if len(f.items) > maxItems {
+		return no("LIMIT", "Too many items in one FETCH")
+	}
+	name, err := c.Name()
+	if err != nil {
+		return err
+	}
+	if macro := fetchMacros[name]; macro != nil {
+		for _, n := range macro {
+			f.add(n, fetchItems[n])
+		}
+		return nil
+	}
+	if c.Peek() == '[' {
+		read := sectionItems[name]
+		if read == nil {
+			return bad("There is no FETCH item %s[", name)
+		}
+		it, err := read(c)
+		if err == nil {
+			f.add(name+"[", it)
+		}
+		return err
+	}
+	it, found := fetchItems[name]
+	if !found {
+		return bad("There is no FETCH item %s", name)
+	}
+	if name == "MODSEQ" {
+		f.s.enableCondstore()
+	}
+	f.add(name, it)
+	return nil
+}
+
+// markSeen sets \Seen on what is going to be shown, in one step.
+func (f *fetcher) markSeen(wanted spans) error {
+	b := f.s.box
+	err := wanted.chunks(4*fetchChunk, func(lo, hi int) error {
+		f.entries = b.live.Lookup(f.entries[:0], b.uids[lo:hi])
+		for i := range f.entries {
+			e := &f.entries[i]
+			if e.UID != 0 && e.Flags&store.Seen == 0 && (f.since == 0 || e.ModSeq > f.since) {
+				f.seenNow = append(f.seenNow, e.UID)
+			}
+		}
+		return nil
+	})
+	if err != nil || len(f.seenNow) == 0 {
+		return err
+	}
+	result, err := f.s.srv.store.SetFlags(f.s.srv.ctx, b.id, f.seenNow, store.FlagsAdd, []string{`\Seen`}, 0)
+	if err != nil {
+		return err
+	}
+	f.s.know(result.Changed)
+	return nil
+}
+
+// chunk answers for the messages lo to hi by index into the session's UIDs.
+func (f *fetcher) chunk(lo, hi int) error {
+	b := f.s.box
+	if err := f.s.srv.ctx.Err(); err != nil {
+		return err
+	}
+	f.entries = b.live.Lookup(f.entries[:0], b.uids[lo:hi])
+	if err := f.readRows(); err != nil {
+		return err
+	}
+	for i := range f.entries {
+		e := &f.entries[i]
+		if e.UID == 0 {
+			f.missing++
+			continue
+		}
+		if f.since > 0 && e.ModSeq <= f.since {
+			continue
+		}
+		f.e, f.seq = e, lo+i+1
+		f.envelope, f.structure, f.root, f.raw = nil, nil, nil, nil
+		if f.cols|f.fileCols() != 0 {
+			at := f.blobs[i]
+			f.envelope, f.structure = f.arena[at.start:at.middle], f.arena[at.middle:at.end]
+		}
+		if err := f.message(); err != nil {
+			return err
+		}
+		if err := f.s.w.Err(); err != nil {
+			f.s.readErr = err
+			return err
+		}
+	}
+	return nil
+}
+
+// fileCols are the columns that reading files needs: the structure tells where
+// the parts are.
+func (f *fetcher) fileCols() store.Columns {
+	if f.files {
+		return f.cols&store.ColStructure | f.structureForLarge()
+	}
+	return 0
+}
+
+func (f *fetcher) structureForLarge() store.Columns {
+	for i := range f.entries {
+		if f.entries[i].Size >= streamFrom {
+			return store.ColStructure
+		}
+	}
+	return 0
+}
+
+// readRows copies what the items need of the index, so that no transaction is
+// held while the client reads.
+func (f *fetcher) readRows() error {
+	cols := f.cols | f.fileCols()
+	if cols == 0 {
+		return nil
+	}
+	f.arena = f.arena[:0]
+	f.blobs = slices.Grow(f.blobs[:0], len(f.entries))[:len(f.entries)]
+	clear(f.blobs)
+	asked := f.entries
+	if slices.ContainsFunc(asked, func(e store.Entry) bool { return e.UID == 0 || f.since > 0 && e.ModSeq <= f.since }) {
+		asked = slices.DeleteFunc(slices.Clone(asked), func(e store.Entry) bool {
+			return e.UID == 0 || f.since > 0 && e.ModSeq <= f.since
+		})
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	at := 0
+	return f.s.srv.store.Rows(f.s.srv.ctx, f.s.box.id, asked, cols, func(e *store.Entry, r *store.Row) error {
+		for f.entries[at].UID != e.UID {
+			at++
+		}
+		start := len(f.arena)
+		f.arena = append(f.arena, r.Envelope...)
+		middle := len(f.arena)
+		f.arena = append(f.arena, r.Structure...)
+		f.blobs[at] = blobs{start, middle, len(f.arena)}
+		return nil
+	})
+}
+
+// message writes the FETCH response of the message at hand. One that cannot be
+// read is left out, as long as nothing of it was sent.
+func (f *fetcher) message() error {
+	s := f.s
+	before := f.unknownEncoding
+	err := f.respond()
+	if f.release != nil {
+		f.release()
+		f.release = nil
+	}
+	if err == nil {
+		s.w.End()
+		return nil
+	}
+	if !s.w.Drop() {
+		s.log(slog.LevelError, "imap fetch broke off", "uid", f.e.UID, "error", err.Error())
+		s.readErr = errBroken
+		return err
+	}
+	switch {
+	case errors.Is(err, message.ErrEncoding):
+		f.unknownEncoding = true
+	case errors.Is(err, store.ErrNotFound):
+		f.missing++
+	default:
+		f.unknownEncoding = before
+		f.unread++
+		s.log(slog.LevelError, "imap cannot read a message", "mailbox", s.box.name, "uid", f.e.UID, "id", f.e.ID.String(), "error", err.Error())
+	}
+	return nil
+}
+
+func (f *fetcher) respond() error {
+	s := f.s
+	s.w.B = append(s.w.B, "* "...)
+	s.w.B = strconv.AppendInt(s.w.B, int64(f.seq), 10)
+	s.w.B = append(s.w.B, " FETCH ("...)
+	for i := range f.items {
+		if i > 0 {
+			s.w.B = append(s.w.B, ' ')
+		}
+		if err := f.items[i].write(f); err != nil {
+			return err
+		}
+	}
+	// Flags that FETCH changed are told even if nobody asked.
+	if len(f.seenNow) > 0 && !f.withFlags {
+		if _, found := slices.BinarySearch(f.seenNow, f.e.UID); found {
+			s.w.B = append(s.w.B, " FLAGS "...)
+			s.w.B = s.appendFlags(s.w.B, f.e.UID, f.e.Flags)
+			if s.condstore && f.since == 0 {
+				s.w.B = append(s.w.B, ' ')
+				s.w.B = appendModSeq(s.w.B, f.e.ModSeq)
+			}
+		}
+	}
+	s.w.B = append(s.w.B, ')')
+	return nil
+}
+
+// load reads the whole message at hand into memory.
+func (f *fetcher) load() error {
+	if f.raw != nil {
+		return nil
+	}
+	raw, release, err := f.s.readWhole(*f.e, (*f.buf)[:0])
+	if err != nil {
+		return err
+	}
+	if len(raw) != int(f.e.Size) {
+		release()
+		return io.ErrUnexpectedEOF
+	}
+	*f.buf, f.raw, f.release = raw, raw, release
+	return nil
+}
+
+// readWhole reads a message into memory. Of large ones only a few are held at a
+// time; release gives the place back.
+func (s *session) readWhole(e store.Entry, dst []byte) (raw []byte, release func(), err error) {
+	release = func() {}
+	if e.Size >= streamFrom {
+		select {
+		case s.srv.whole <- struct{}{}:
+		case <-s.srv.ctx.Done():
+			return nil, nil, s.srv.ctx.Err()
+		}
+		release = sync.OnceFunc(func() { <-s.srv.whole })
+	}
+	raw, err = s.srv.store.ReadMessage(s.srv.ctx, e, dst)
+	if err != nil {
+		release()
+	}
+	return raw, release, err
+}
+
+// literal begins a literal of n octets.
+func (f *fetcher) literal(n int, binary bool) {
+	if binary {
+		f.s.w.B = append(f.s.w.B, '~')
+	}
+	f.s.w.B = append(f.s.w.B, '{')
+	f.s.w.B = wire.AppendNumber(f.s.w.B, uint64(n))
+	f.s.w.B = append(f.s.w.B, "}\r\n"...)
+}
