@@ -24,6 +24,8 @@ const (
 	MaxParts = 1000
 	// MaxAddresses is how many addresses the envelope of one message may name.
 	MaxAddresses = 10000
+	// MaxParams is how many parameters of one field are described.
+	MaxParams = 1000
 	// maxStructure is the size of a structure in octets beyond which the
 	// remaining parts are described without parameters and envelopes.
 	maxStructure = 512 << 10

@@ -91,7 +91,7 @@ func (p *mimeParser) disposition(value []byte) []byte {
 func (p *mimeParser) readParams() {
 	for {
 		p.space()
-		if p.pos >= len(p.s) {
+		if p.pos >= len(p.s) || len(p.params) >= MaxParams {
 			return
 		}
 		if p.at(';') {
