@@ -1,0 +1,52 @@
+# Everything a developer does here. `make` alone lists the targets.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+GO       = CGO_ENABLED=0 go
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+.PHONY: build
+build: ## build bin/hauspost, static; GOARCH=arm64 or GOARCH=arm GOARM=7 for a Pi
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/hauspost$(if $(GOARCH),-$(GOARCH)$(GOARM)) ./cmd/hauspost
+
+.PHONY: run
+run: ## build, make a demo box in ./demo, start it in the foreground
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/hauspost ./cmd/hauspost
+	@exec bin/hauspost demo --data demo
+
+.PHONY: test
+test: ## every test that needs nothing but Go
+	$(GO) test ./...
+
+.PHONY: test-clients
+test-clients: ## install Debian packages and run real mail programs, power cuts and full disks against a box (root)
+	sh cmd/hauspost/e2e/install-clients.sh
+	$(GO) test -count=1 -timeout 30m -tags clients ./cmd/hauspost/e2e -args -powercut -disk
+
+.PHONY: check
+check: ## gofmt, vet, staticcheck, layers, other platforms, race detector
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt these files:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags clients ./cmd/hauspost/e2e
+	$(GO) tool staticcheck ./...
+	$(GO) test -run 'TestLayers|TestPackageComments' ./appliance
+	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/hauspost
+	GOARCH=arm GOARM=7 $(GO) build -o /dev/null ./cmd/hauspost
+	CGO_ENABLED=1 go test -race -short ./appliance/... ./store/...
+
+.PHONY: bench
+bench: ## the project's benchmarks; BENCH=regexp chooses, HAUSPOST_BENCH_DIR=dir the disk
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),200x) ./...
+
+.PHONY: hooks
+hooks: ## have git check every commit: formatting and vet
+	git config core.hooksPath .githooks
+
+.PHONY: clean
+clean: ## remove what was built, and the demo box
+	rm -rf bin demo
