@@ -62,6 +62,9 @@ type TLS struct {
 	Cert, Key string
 	// ACMEEmail and ACMEDirectory are for ModeACME.
 	ACMEEmail, ACMEDirectory string
+	// ACMEHTTP and ACMETLS answer the certificate authority at ports 80
+	// (HTTP-01) and 443 (TLS-ALPN-01).
+	ACMEHTTP, ACMETLS bool
 	// ExtraRoot is a PEM file with certificates trusted beside the system's.
 	ExtraRoot string
 }
@@ -124,7 +127,7 @@ type Log struct {
 	MemoryLines int
 }
 
-// Traces says how long the traces of messages that were not kept stay.
+// Traces says for how many days the trace of a message is kept.
 type Traces struct {
 	KeepDays int
 }

@@ -23,7 +23,7 @@ var sections = []struct{ name, doc string }{
 	{"imap", "Limits of the ports at which mail programs read mail."},
 	{"logins", "Limits on guessing passwords."},
 	{"log", "The log of what happens. It never holds passwords or the text of mail."},
-	{"traces", "The traces of messages (hauspost trace ID)."},
+	{"traces", "The traces of messages: what `hauspost trace ID` tells."},
 }
 
 // keys is the table of all keys, in the order of the file.
@@ -64,6 +64,10 @@ var keys = []key{
 		func(c *Config) *string { return &c.TLS.ACMEEmail }, "a mail address, or empty", "you@example.org", validEmail),
 	text("tls.acme_directory", "The certificate authority's directory, for mode \"acme\"; empty means Let's Encrypt.",
 		func(c *Config) *string { return &c.TLS.ACMEDirectory }, "a URL that begins with https://, or empty", "https://acme-v02.api.letsencrypt.org/directory", validDirectory),
+	toggle("tls.acme_http", "Answer the certificate authority at port 80, for mode \"acme\".",
+		func(c *Config) *bool { return &c.TLS.ACMEHTTP }),
+	toggle("tls.acme_tls", "Answer the certificate authority at port 443, for mode \"acme\". One of the two is needed.",
+		func(c *Config) *bool { return &c.TLS.ACMETLS }),
 	text("tls.extra_root", "A PEM file with root certificates to trust beside the system's, for a closed network.",
 		func(c *Config) *string { return &c.TLS.ExtraRoot }, "the path of a file", "root.pem", validFile),
 
@@ -220,7 +224,7 @@ var keys = []key{
 	count("log.memory_lines", "How many entries are kept in memory.",
 		func(c *Config) *int { return &c.Log.MemoryLines }, 100, 100000),
 
-	count("traces.keep_days", "Days for which the traces of refused messages are kept. Those of stored messages stay with the message.",
+	count("traces.keep_days", "Days for which the trace of a message is kept.",
 		func(c *Config) *int { return &c.Traces.KeepDays }, 1, 3650),
 }
 

@@ -86,7 +86,7 @@ var defaults = &Config{
 	Shutdown:        20 * second,
 	MemoryLimit:     0,
 	Listeners:       Listeners{SMTP: true, IMAP: true, IMAPS: true},
-	TLS:             TLS{Mode: ModeSelfSigned},
+	TLS:             TLS{Mode: ModeSelfSigned, ACMEHTTP: true, ACMETLS: true},
 	Resolver:        Resolver{Timeout: 5 * second},
 	Mail:            Mail{MaxSize: 50 << 20, PlusSeparator: "+"},
 	SMTP: SMTP{

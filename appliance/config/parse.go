@@ -250,6 +250,10 @@ func (p *parser) together() {
 			}
 		}
 	}
+	if c.TLS.Mode == ModeACME && !c.TLS.ACMEHTTP && !c.TLS.ACMETLS {
+		p.fault("tls.mode", p.seen["tls.mode"], "the certificate authority must be answered at port 80 or 443",
+			"switch tls.acme_http or tls.acme_tls to true")
+	}
 	if c.Listeners == (Listeners{}) {
 		p.fault("listeners", p.whereOr("listeners.smtp", "listeners.imap"), "every service is switched off",
 			"switch at least one of smtp, imap, imaps to true")

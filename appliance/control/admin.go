@@ -94,6 +94,8 @@ type TLSStatus struct {
 	NotAfter time.Time `json:"not_after,omitzero"`
 	// Fingerprint is the SHA-256 of the certificate, lower-case hexadecimal.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Problem is empty, or says what is wrong with it and what to do.
+	Problem string `json:"problem,omitempty"`
 }
 
 // StoreStats are the store's figures.
@@ -101,10 +103,11 @@ type StoreStats struct {
 	Messages  int   `json:"messages"`
 	Mailboxes int   `json:"mailboxes"`
 	Bytes     int64 `json:"bytes"`
-	FreeBytes int64 `json:"free_bytes"`
 	// Commits and Flushes count since the start.
 	Commits uint64 `json:"commits"`
 	Flushes uint64 `json:"flushes"`
+	// FreeBytes is the free space of the data folder's disk.
+	FreeBytes int64 `json:"free_bytes"`
 	// Fault says why nothing can be written just now, or is empty.
 	Fault string `json:"fault,omitempty"`
 }
@@ -214,6 +217,5 @@ type RebuildReport struct {
 	Messages  int       `json:"messages"`
 	Mailboxes int       `json:"mailboxes"`
 	Documents int       `json:"documents"`
-	Recovered int       `json:"recovered"`
 	Problems  []Problem `json:"problems"`
 }

@@ -14,8 +14,8 @@ func TestSchemas(t *testing.T) {
 	problem := []Problem{{Kind: "damaged", File: "mail/0/x", Message: "x", Text: "it is damaged", Remedy: "restore it"}}
 	samples := map[string]any{
 		"status": Status{Running: true, Version: "v1", Hostname: "mail.example.test", Data: "/d", PID: 7, Since: day,
-			Listeners: []Listener{{"smtp", "127.0.0.1:10025"}}, TLS: TLSStatus{"self-signed", day, "00ff"},
-			Domains: 1, Accounts: 2, Aliases: 3, Store: StoreStats{4, 5, 6, 7, 8, 9, "disk full"},
+			Listeners: []Listener{{"smtp", "127.0.0.1:10025"}}, TLS: TLSStatus{"self-signed", day, "00ff", "it has expired"},
+			Domains: 1, Accounts: 2, Aliases: 3, Store: StoreStats{4, 5, 6, 8, 9, 7, "disk full"},
 			SMTP: map[string]int64{"active": 1}, IMAP: map[string]int64{"connections": 1}, Process: ProcessStats{1, 2, 3}},
 		"status_at_rest": Status{Listeners: []Listener{}, SMTP: map[string]int64{}, IMAP: map[string]int64{}},
 		"domain":         Domain{"example.test", "example.org", day},
@@ -25,7 +25,7 @@ func TestSchemas(t *testing.T) {
 		"log":            LogEntry{day, "info", "text", "x", map[string]any{"step": "sender"}},
 		"config":         Settings{true, "/d/hauspost.toml", map[string]any{"version": 1}, "not printed"},
 		"verify":         VerifyReport{1, 2, 3, problem},
-		"rebuild":        RebuildReport{1, 2, 3, 4, problem},
+		"rebuild":        RebuildReport{1, 2, 3, problem},
 		"error":          &Error{KindNotFound, "there is none"},
 	}
 	for name, v := range samples {

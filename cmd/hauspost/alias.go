@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hauspost/appliance/control"
+)
+
+func (a *app) aliasCommand() *cobra.Command {
+	group := &cobra.Command{Use: "alias", Short: "Addresses that lead to people", Args: cobra.NoArgs, RunE: a.group}
+	group.AddCommand(&cobra.Command{
+		Use:   "add ALIAS TO...",
+		Short: "Lead mail for an address to others; @DOMAIN catches all that nobody else gets",
+		Example: "  hauspost alias add info@example.org anna@example.org ben@example.org\n" +
+			"  hauspost alias add @example.org anna@example.org",
+		Args: cobra.MinimumNArgs(2),
+		RunE: a.ask(func(ctx context.Context, box control.Admin, args []string) error {
+			al, err := box.AddAlias(ctx, args[0], args[1:])
+			if err != nil {
+				return err
+			}
+			return a.show(al, func(w io.Writer) {
+				fmt.Fprintf(w, "Mail for %s goes to %s.\n", al.Address, strings.Join(al.To, ", "))
+			})
+		}),
+	}, &cobra.Command{
+		Use:   "list",
+		Short: "List the aliases",
+		Args:  cobra.NoArgs,
+		RunE: a.ask(func(ctx context.Context, box control.Admin, _ []string) error {
+			list, err := box.Aliases(ctx)
+			if err != nil {
+				return err
+			}
+			return a.show(map[string]any{"aliases": notNil(list)}, func(w io.Writer) {
+				table(w, "ALIAS\tTO", func(w io.Writer) {
+					for _, al := range list {
+						fmt.Fprintf(w, "%s\t%s\n", al.Address, strings.Join(al.To, ", "))
+					}
+				})
+			})
+		}),
+	}, &cobra.Command{
+		Use:   "remove ALIAS",
+		Short: "Remove an alias",
+		Args:  cobra.ExactArgs(1),
+		RunE: a.ask(func(ctx context.Context, box control.Admin, args []string) error {
+			if err := box.RemoveAlias(ctx, args[0]); err != nil {
+				return err
+			}
+			return a.showRemoved("alias", args[0])
+		}),
+	})
+	return group
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hauspost/appliance/control"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Tell how the box is",
+		Args:  cobra.NoArgs,
+		RunE: a.ask(func(ctx context.Context, box control.Admin, _ []string) error {
+			s, err := box.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return a.show(s, func(w io.Writer) { printStatus(w, s, time.Now()) })
+		}),
+	}
+}
+
+func printStatus(w io.Writer, s control.Status, now time.Time) {
+	if s.Running {
+		fmt.Fprintf(w, "%s runs since %s (%s), version %s, process %d\n", s.Hostname,
+			s.Since.Local().Format(time.DateTime), now.Sub(s.Since).Round(time.Second), s.Version, s.PID)
+	} else {
+		fmt.Fprintf(w, "%s is not running\n", s.Hostname)
+	}
+	if s.Store.Fault != "" {
+		fmt.Fprintf(w, "FAULT: nothing can be stored: %s\n", s.Store.Fault)
+	}
+	table(w, "Data folder\t"+s.Data, func(w io.Writer) {
+		for _, l := range s.Listeners {
+			fmt.Fprintf(w, "Listens\t%s at %s\n", l.Service, l.Address)
+		}
+		fmt.Fprintf(w, "TLS\t%s%s\n", s.TLS.Mode, until(s.TLS.NotAfter))
+		if s.TLS.Problem != "" {
+			fmt.Fprintf(w, "\tPROBLEM: %s\n", s.TLS.Problem)
+		}
+		fmt.Fprintf(w, "People\t%d accounts, %d aliases, %d domains\n", s.Accounts, s.Aliases, s.Domains)
+		fmt.Fprintf(w, "Mail\t%d messages in %d mailboxes, %s; %s free\n", s.Store.Messages, s.Store.Mailboxes,
+			about(s.Store.Bytes), about(s.Store.FreeBytes))
+		if !s.Running {
+			return
+		}
+		fmt.Fprintf(w, "Commits\t%d, with %d flushes to the disk\n", s.Store.Commits, s.Store.Flushes)
+		for _, service := range []struct {
+			name   string
+			counts map[string]int64
+		}{{"SMTP", s.SMTP}, {"IMAP", s.IMAP}} {
+			for i, k := range slices.Sorted(maps.Keys(service.counts)) {
+				name := ""
+				if i == 0 {
+					name = service.name
+				}
+				fmt.Fprintf(w, "%s\t%s %d\n", name, k, service.counts[k])
+			}
+		}
+		fmt.Fprintf(w, "Memory\t%s in use, %s of the system, %d goroutines\n",
+			about(int64(s.Process.HeapBytes)), about(int64(s.Process.TotalBytes)), s.Process.Goroutines)
+	})
+}
+
+func until(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return ", certificate until " + t.Local().Format(time.DateOnly)
+}
+
+// about gives a size with at most three digits and a unit.
+func about(n int64) string {
+	f, unit := float64(n), ""
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if f < 1000 {
+			break
+		}
+		f, unit = f/1024, u
+	}
+	if unit == "" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.3g %s", f, unit)
+}
