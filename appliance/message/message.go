@@ -47,11 +47,12 @@ type indexer struct {
 
 // rootIndex is what only the root's header gives.
 type rootIndex struct {
-	envelope  wire
-	forms     []byte
-	cuts      [5]int
-	messageID []byte
-	sent      int64
+	envelope wire
+	// forms are the search forms one after the other, and the Message-ID; cuts
+	// tell where each ends.
+	forms []byte
+	cuts  [5]int
+	sent  int64
 }
 
 var indexers = sync.Pool{New: func() any { return new(indexer) }}
@@ -60,6 +61,14 @@ var indexers = sync.Pool{New: func() any { return new(indexer) }}
 // and keeps nothing of raw.
 func Index(raw []byte) Indexed {
 	x := indexers.Get().(*indexer)
+	out := x.index(raw)
+	if x.forget(); x.size() <= keptBuffers {
+		indexers.Put(x)
+	}
+	return out
+}
+
+func (x *indexer) index(raw []byte) Indexed {
 	x.raw = raw
 	x.nodes, x.bounds = x.nodes[:0], x.bounds[:0]
 	x.texts = wire{b: x.texts.b[:0]}
@@ -69,7 +78,7 @@ func Index(raw []byte) Indexed {
 
 	r := &x.root
 	forms := string(r.forms)
-	out := Indexed{
+	return Indexed{
 		Envelope:  bytes.Clone(r.envelope.b),
 		Structure: bytes.Clone(x.out.b),
 		From:      forms[:r.cuts[0]],
@@ -80,25 +89,26 @@ func Index(raw []byte) Indexed {
 		MessageID: forms[r.cuts[4]:],
 		Sent:      r.sent,
 	}
-	x.release()
-	return out
 }
 
-// release gives the indexer back, without what it knows of the message.
-func (x *indexer) release() {
+// forget drops what points into the message.
+func (x *indexer) forget() {
 	x.raw = nil
 	x.header.reset()
 	clear(x.bounds)
 	x.mime.start(nil)
 	x.env.addr.s = nil
 	clear(x.env.addr.list)
-	size := cap(x.texts.b) + cap(x.out.b) + cap(x.root.envelope.b) + cap(x.root.forms) +
-		cap(x.env.addr.list)*100 + cap(x.env.addr.arena) + cap(x.env.fromForm) + cap(x.env.toForm) +
-		cap(x.env.ccForm) + cap(x.env.bccForm) + cap(x.env.text) + cap(x.env.word) +
-		cap(x.mime.arena) + cap(x.mime.params)*48
-	if size <= keptBuffers {
-		indexers.Put(x)
-	}
+}
+
+// size is about how many octets the buffers hold.
+func (x *indexer) size() int {
+	const perNode, perAddress, perParam = 152, 104, 48
+	a, e := &x.env.addr, &x.env
+	return cap(x.nodes)*perNode + cap(x.texts.b) + cap(x.out.b) + cap(x.root.envelope.b) + cap(x.root.forms) +
+		cap(a.list)*perAddress + cap(a.arena) + cap(a.phrase) + cap(a.local) +
+		cap(e.fromForm) + cap(e.toForm) + cap(e.ccForm) + cap(e.bccForm) + cap(e.text) + cap(e.word) +
+		cap(x.mime.arena) + cap(x.mime.params)*perParam + cap(x.header.more)*perParam
 }
 
 // indexRoot makes of the root's header what is kept apart from the structure.
