@@ -60,7 +60,7 @@ func init() {
 func (c *Conn) command(line []byte) {
 	for _, b := range line {
 		if b < ' ' || b == 0x7f {
-			c.refuse("", "", errControl)
+			c.refuseLine(line, errControl)
 			return
 		}
 	}
@@ -72,7 +72,7 @@ func (c *Conn) command(line []byte) {
 		return
 	}
 	if len(line)+2 > max(cmd.line, plainLine) {
-		c.refuse(cmd.verb, "", errLongLine)
+		c.refuseLine(line, errLongLine)
 		return
 	}
 	if cmd.alone && len(c.in.buffered()) > 0 && !c.srv.opt.AllowPipelining {

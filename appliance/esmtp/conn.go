@@ -223,9 +223,18 @@ func (c *Conn) step() {
 	case errors.Is(err, errTooLong):
 		c.refuse("", "", errLongLine)
 	case errors.Is(err, errBareLF):
-		c.refuse("", "", errBareLineFeed)
+		c.refuseLine(line, errBareLineFeed)
 	default:
 		c.lost(err)
+	}
+}
+
+// refuseLine refuses a malformed command line. After BDAT the octets of a chunk
+// may follow, and as nobody knows how many, the connection ends.
+func (c *Conn) refuseLine(line []byte, r *reply.Reply) {
+	c.refuse("", "", r)
+	if len(line) >= 4 && strings.EqualFold(string(line[:4]), "BDAT") {
+		c.stop(Closed)
 	}
 }
 

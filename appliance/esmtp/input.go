@@ -98,8 +98,7 @@ func (in *input) release() {
 
 // readLine reads one line of at most limit octets with its CR LF and gives it
 // without; it is valid until the next read. errTooLong and errBareLF tell that
-// there was a line and that it was dropped; any other error ends the
-// connection.
+// there was a line that must not be run; any other error ends the connection.
 func (c *Conn) readLine(limit int) ([]byte, error) {
 	c.in.useSmall()
 	start, timeout := time.Now(), c.limits.CommandTimeout
@@ -134,7 +133,7 @@ func checkLine(line []byte, limit, dropped int) ([]byte, error) {
 		return nil, errTooLong
 	}
 	if len(line) < 2 || line[len(line)-2] != '\r' {
-		return nil, errBareLF
+		return line, errBareLF
 	}
 	return line[:len(line)-2], nil
 }
