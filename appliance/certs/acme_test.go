@@ -37,6 +37,9 @@ type authority struct {
 	roots, issued *x509.CertPool
 }
 
+// closed is a port at which nobody answers.
+const closed = 1
+
 // newAuthority starts one that validates at the given ports of 127.0.0.1.
 func newAuthority(t *testing.T, httpPort, tlsPort int) *authority {
 	t.Helper()
@@ -104,8 +107,7 @@ func trusted(t *testing.T, c *Certs, a *authority) bool {
 func TestACMEByHTTP(t *testing.T) {
 	t.Parallel()
 	web, httpPort := listen(t)
-	_, nowhere := listen(t)
-	a := newAuthority(t, httpPort, nowhere)
+	a := newAuthority(t, httpPort, closed)
 	o := Options{Mode: ACME, Dir: filepath.Join(t.TempDir(), "tls"), Directory: a.directory, Roots: a.roots, Email: "root@example.test"}
 	c := open(t, o)
 	serveHTTP(t, web, c)
@@ -144,8 +146,7 @@ func TestACMEByHTTP(t *testing.T) {
 func TestACMEByTLS(t *testing.T) {
 	t.Parallel()
 	ln, tlsPort := listen(t)
-	_, nowhere := listen(t)
-	a := newAuthority(t, nowhere, tlsPort)
+	a := newAuthority(t, closed, tlsPort)
 	c := open(t, Options{Mode: ACME, Dir: t.TempDir(), Directory: a.directory, Roots: a.roots})
 	go func() {
 		for {
@@ -168,8 +169,7 @@ func TestACMEByTLS(t *testing.T) {
 func TestACMEFailsFirst(t *testing.T) {
 	t.Parallel()
 	web, httpPort := listen(t)
-	_, nowhere := listen(t)
-	a := newAuthority(t, httpPort, nowhere)
+	a := newAuthority(t, httpPort, closed)
 	var log logs
 	var broken atomic.Bool
 	broken.Store(true)
