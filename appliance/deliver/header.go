@@ -48,19 +48,3 @@ func clean(s string) string {
 		return r
 	}, s)
 }
-
-// hops counts the Received fields in the head of a message.
-func hops(head []byte) int {
-	n := 0
-	for len(head) > 0 {
-		line, rest, _ := bytes.Cut(head, []byte("\r\n"))
-		if len(line) == 0 {
-			break
-		}
-		if len(line) > 9 && (line[8] == ':' || line[8] == ' ' || line[8] == '\t') && bytes.EqualFold(line[:8], []byte("Received")) {
-			n++
-		}
-		head = rest
-	}
-	return n
-}

@@ -8,6 +8,7 @@ import (
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
+	"hauspost/appliance/message"
 	"hauspost/appliance/reply"
 	"hauspost/store"
 )
@@ -117,7 +118,8 @@ func (m *Staged) Commit(ctx context.Context) error {
 	o := &m.in.o
 	head := m.content.Head()
 
-	if n := hops(head); n > o.MaxHops {
+	header, _ := message.SplitHeader(head)
+	if n := message.CountField(header, "Received"); n > o.MaxHops {
 		return reply.TooManyHops.Because(fmt.Errorf("%d Received fields", n))
 	}
 
