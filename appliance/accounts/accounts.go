@@ -74,7 +74,8 @@ type Accounts struct {
 	limits    Limits
 	cost      HashCost
 	logger    *slog.Logger
-	hashing   chan struct{}
+	hashing   chan struct{} // holds a token for each that runs
+	tidy      *time.Timer   // gives the memory back
 	guard     *guard
 	proven    *proven
 	// update keeps a change; the model test keeps none.
@@ -102,7 +103,7 @@ func New(o Options) *Accounts {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	limits := o.Limits.withDefaults()
-	return &Accounts{
+	a := &Accounts{
 		store:     o.Store,
 		now:       o.Now,
 		separator: o.Separator,
@@ -115,6 +116,8 @@ func New(o Options) *Accounts {
 		update:    o.Store.Update,
 		pause:     pause,
 	}
+	a.tidy = time.AfterFunc(tidyAfter, a.giveBack)
+	return a
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -32,7 +32,8 @@ type Limits struct {
 	// worst, under an attack).
 	Tracked int
 	// Hashing is how many passwords are hashed at the same time; each takes
-	// HashCost.Memory. Default 2, or 1 on a single core.
+	// HashCost.Memory and leaves as much behind until the next garbage
+	// collection. Default 1, or 2 on four cores and more.
 	Hashing int
 	// Remember is how long a password that was right is recognised without
 	// hashing it again; default 5 minutes, negative never.
@@ -66,7 +67,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.Slow, 2*time.Second)
 	fill(&l.GoodFor, 30*24*time.Hour)
 	fill(&l.Tracked, 8192)
-	fill(&l.Hashing, min(2, runtime.NumCPU()))
+	fill(&l.Hashing, min(max(runtime.NumCPU()/2, 1), 2))
 	fill(&l.Remember, 5*time.Minute)
 	fill(&l.MinPassword, 10)
 	return l

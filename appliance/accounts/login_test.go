@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -198,6 +199,20 @@ func TestHashingIsSpared(t *testing.T) {
 	b.clock.Add(b.limits.Remember)
 	if !hashes(secret) {
 		t.Error("a password is remembered beyond its time")
+	}
+}
+
+func TestMemoryOfHashingIsGivenBack(t *testing.T) {
+	t.Parallel()
+	b := household(t, nil)
+	var before, now runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b.want("in", anna, secret, home)
+	for end := time.Now().Add(20 * time.Second); now.NumForcedGC == before.NumForcedGC; {
+		if runtime.ReadMemStats(&now); time.Now().After(end) {
+			t.Fatal("the memory is kept")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
