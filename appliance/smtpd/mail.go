@@ -42,6 +42,7 @@ func (s *session) Mail(ctx context.Context, m esmtp.Mail) *reply.Reply {
 		Client: c.Addr.String(), Hostname: c.Hostname, HELO: c.HELO, Protocol: c.Protocol, TLS: c.TLS,
 	})
 	facts, r := s.checkSender(ctx, m.From)
+	tx.env.Facts = facts
 	if len(facts) > 0 {
 		tx.trace.Add(maillog.Checked{Facts: facts})
 	}
