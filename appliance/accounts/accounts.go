@@ -117,6 +117,7 @@ func New(o Options) *Accounts {
 		pause:     pause,
 	}
 	a.tidy = time.AfterFunc(tidyAfter, a.giveBack)
+	a.tidy.Stop() // nothing was hashed yet
 	return a
 }
 
