@@ -253,7 +253,7 @@ func (s *session) identify(c *call) error {
 		return bad("There is no such command")
 	}
 	if def.states&s.state == 0 {
-		return bad("%s is not possible %s", name, s.where())
+		return bad("%s is not possible %s", name, def.where(s.state))
 	}
 	c.def, c.name = def, name
 	if c.byUID {
@@ -262,14 +262,15 @@ func (s *session) identify(c *call) error {
 	return nil
 }
 
-func (s *session) where() string {
-	switch s.state {
-	case anonymous:
+// where says why the command is not possible in a state.
+func (d *command) where(now state) string {
+	switch {
+	case now == anonymous:
 		return "before the login"
-	case authenticated:
-		return "without a selected mailbox"
+	case d.states&withUser == 0:
+		return "after the login"
 	}
-	return "after the login"
+	return "without a selected mailbox"
 }
 
 // gather reads the literals of the command and the lines after them, up to one

@@ -17,7 +17,10 @@ func runCopy(s *session, c *call) error {
 	if err != nil {
 		return copyError(err)
 	}
-	return ok(copyUID(&result), "Copied")
+	if code := copyUID(&result); code != "" {
+		return ok(code, "Copied")
+	}
+	return nil
 }
 
 // runMove is MOVE (RFC 6851). COPYUID comes before the EXPUNGE responses, which

@@ -126,6 +126,12 @@ func (l *listing) run(s *session) error {
 		return err
 	}
 	parents := ancestors(boxes, func(*store.Mailbox) bool { return true })
+	existing := len(boxes)
+	if l.subscribed {
+		if boxes, err = s.withOrphans(boxes); err != nil {
+			return err
+		}
+	}
 	var childInfo map[string]bool
 	if l.recursive {
 		childInfo = ancestors(boxes, l.selects)
@@ -135,7 +141,7 @@ func (l *listing) run(s *session) error {
 		if !l.selects(mb) && !childInfo[mb.Name] || !l.matches(mb.Name) {
 			continue
 		}
-		l.write(s, mb, parents[mb.Name], childInfo[mb.Name])
+		l.write(s, mb, listed{parents[mb.Name], childInfo[mb.Name], i >= existing})
 		if len(l.status) > 0 && !mb.NoSelect {
 			if err := s.writeStatus(mb, l.status); err != nil {
 				return err
@@ -144,6 +150,28 @@ func (l *listing) run(s *session) error {
 	}
 	return nil
 }
+
+// withOrphans adds the names that are subscribed though there is no such
+// mailbox (any more), as mailboxes that cannot be selected.
+func (s *session) withOrphans(boxes []store.Mailbox) ([]store.Mailbox, error) {
+	names, err := s.srv.store.Subscriptions(s.srv.ctx, s.account.ID)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]bool, len(boxes))
+	for i := range boxes {
+		known[boxes[i].Name] = true
+	}
+	for _, name := range names {
+		if !known[name] {
+			boxes = append(boxes, store.Mailbox{Name: name, Subscribed: true, NoSelect: true})
+		}
+	}
+	return boxes, nil
+}
+
+// listed is what LIST tells of a mailbox beyond the mailbox itself.
+type listed struct{ hasChildren, childInfo, orphan bool }
 
 // ancestors gives the names that have a mailbox below them which is wanted.
 func ancestors(boxes []store.Mailbox, wanted func(*store.Mailbox) bool) map[string]bool {
@@ -164,14 +192,17 @@ func ancestors(boxes []store.Mailbox, wanted func(*store.Mailbox) bool) map[stri
 	return set
 }
 
-func (l *listing) write(s *session, mb *store.Mailbox, hasChildren, childInfo bool) {
+func (l *listing) write(s *session, mb *store.Mailbox, x listed) {
 	w := append(s.w.B, "* LIST ("...)
-	if hasChildren {
+	if x.hasChildren {
 		w = append(w, `\HasChildren`...)
 	} else {
 		w = append(w, `\HasNoChildren`...)
 	}
-	if mb.NoSelect {
+	switch {
+	case x.orphan:
+		w = append(w, ` \NonExistent`...)
+	case mb.NoSelect:
 		w = append(w, ` \Noselect`...)
 	}
 	if l.showSubscribed && mb.Subscribed {
@@ -183,7 +214,7 @@ func (l *listing) write(s *session, mb *store.Mailbox, hasChildren, childInfo bo
 	}
 	w = append(w, `) "/" `...)
 	w = wire.AppendMailbox(w, mb.Name, s.utf8Names())
-	if childInfo {
+	if x.childInfo {
 		w = append(w, ` ("CHILDINFO" (`...)
 		if l.subscribed {
 			w = append(w, `"SUBSCRIBED"`...)

@@ -23,6 +23,9 @@ func runLsub(s *session, c *call) error {
 	if err != nil {
 		return err
 	}
+	if boxes, err = s.withOrphans(boxes); err != nil {
+		return err
+	}
 	told := map[string]bool{}
 	for i := range boxes {
 		if boxes[i].Subscribed {

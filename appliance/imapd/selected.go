@@ -284,7 +284,7 @@ func (s *session) tellChanged(changed []store.Entry) {
 		j, found := slices.BinarySearch(b.uids[at:], e.UID)
 		at += j
 		if found {
-			s.writeFlagFetch(at+1, e, s.condstore, false)
+			s.writeFlagFetch(at+1, e, false, false)
 		}
 	}
 }

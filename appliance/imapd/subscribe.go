@@ -14,5 +14,11 @@ func (s *session) subscribe(c *call, on bool) error {
 	if err := c.End(); err != nil {
 		return err
 	}
+	if on {
+		// Names that nobody has would only fill the list.
+		if _, err := s.srv.store.Mailbox(s.srv.ctx, s.account.ID, name); err != nil {
+			return err
+		}
+	}
 	return s.srv.store.Subscribe(s.srv.ctx, s.account.ID, name, on)
 }

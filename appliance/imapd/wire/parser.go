@@ -296,10 +296,11 @@ func (p *Parser) Number64() (uint64, error) {
 	}
 	var n uint64
 	for _, c := range digits {
-		if n > (1<<63-1-9)/10 {
+		d := uint64(c - '0')
+		if n > (1<<63-1-d)/10 {
 			return 0, syntax("the number is too large")
 		}
-		n = n*10 + uint64(c-'0')
+		n = n*10 + d
 	}
 	return n, nil
 }
