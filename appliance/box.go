@@ -41,21 +41,11 @@ type Box struct {
 	sockets     []socket
 	control     *control.Server
 	admin       net.Listener
-
-	// opened are the parts that hold something, in the order of their start.
-	opened []part
 }
-
-type part struct {
-	name  string
-	close func() error
-}
-
-func (b *Box) hold(name string, close func() error) { b.opened = append(b.opened, part{name, close}) }
 
 // newBox builds all parts in order and opens the sockets. On an error all that
 // was opened is closed again.
-func newBox(ctx context.Context, o ServeOptions) (b *Box, err error) {
+func newBox(ctx context.Context, o ServeOptions) (*Box, error) {
 	c, err := load(o.Dir)
 	if err != nil {
 		return nil, err
@@ -65,28 +55,29 @@ func newBox(ctx context.Context, o ServeOptions) (b *Box, err error) {
 		return nil, fmt.Errorf("finding the data folder: %w", err)
 	}
 	limitMemory(c)
-	b = &Box{dir: dir, version: o.Version, config: c, since: time.Now(), ring: control.NewRing(c.Log.MemoryLines)}
+	b := &Box{dir: dir, version: o.Version, config: c, since: time.Now(), ring: control.NewRing(c.Log.MemoryLines)}
 	b.logger = newLogger(c, b.ring, o.Stderr)
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.close())
-		}
-	}()
-	if b.core, err = openCore(ctx, dir, c, b.logger); err != nil {
-		return nil, err
+	if err := b.open(ctx); err != nil {
+		return nil, errors.Join(err, b.close())
 	}
-	b.hold("store", b.core.store.Close)
-	if err = b.build(); err != nil {
-		return nil, err
-	}
-	if b.sockets, err = listen(ctx, dir, c); err != nil {
-		return nil, err
-	}
-	if b.admin, err = control.Listen(dir); err != nil {
-		return nil, plainly(dir, err)
-	}
-	b.control = control.NewServer(&admin{dir: dir, version: o.Version, config: c, box: b, core: b.core})
 	return b, nil
+}
+
+func (b *Box) open(ctx context.Context) (err error) {
+	if b.core, err = openCore(ctx, b.dir, b.config, b.logger); err != nil {
+		return err
+	}
+	if err := b.build(); err != nil {
+		return err
+	}
+	if b.sockets, err = listen(ctx, b.dir, b.config); err != nil {
+		return err
+	}
+	if b.admin, err = control.Listen(b.dir); err != nil {
+		return plainly(b.dir, err)
+	}
+	b.control = control.NewServer(&admin{dir: b.dir, version: b.version, config: b.config, box: b, core: b.core})
+	return nil
 }
 
 // build makes the parts between the store and the sockets.
@@ -140,22 +131,21 @@ func (b *Box) keep(id envelope.ID, entries []maillog.Entry) {
 	b.core.store.AppendTrace(sid, maillog.Encode(entries))
 }
 
-// close closes what is open, the last first.
+// close closes what is open, the store last.
 func (b *Box) close() error {
-	var errs []error
 	for _, s := range b.sockets {
-		s.l.Close() // the servers close them too; a second time is no error of ours
+		s.l.Close() // mostly the servers did; a second time is no error of ours
 	}
 	if b.admin != nil {
 		b.admin.Close()
 	}
-	for i := len(b.opened) - 1; i >= 0; i-- {
-		if err := b.opened[i].close(); err != nil {
-			errs = append(errs, fmt.Errorf("closing the %s: %w", b.opened[i].name, err))
-		}
+	if b.core == nil {
+		return nil
 	}
-	b.opened = nil
-	return errors.Join(errs...)
+	if err := b.core.store.Close(); err != nil {
+		return fmt.Errorf("closing the store: %w", err)
+	}
+	return nil
 }
 
 // run serves until ctx ends or a part fails, and then stops everything: first

@@ -1,0 +1,166 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// load is senders and mail programs at work on a box, with the ledger of what
+// they were told.
+type load struct {
+	t      testing.TB
+	b      *box
+	ledger *ledger
+	// senders get mail for people; programs are mail programs, one a person.
+	senders int
+	people  []string
+	actors  []*actor
+	// retry: the box may refuse for now, and senders try the same letter again.
+	retry bool
+	size  func(*rand.Rand) int
+
+	next     atomic.Int64
+	refusals atomic.Int64
+	// ending tells that connections break from now on for a known reason.
+	ending atomic.Bool
+	work   sync.WaitGroup
+	cancel context.CancelFunc
+}
+
+func newLoad(b *box, senders int, people []string, programs ...string) *load {
+	l := &load{t: b.t, b: b, ledger: newLedger(), senders: senders, people: people, size: sizeOf}
+	for _, p := range programs {
+		l.actors = append(l.actors, &actor{load: l, person: p})
+	}
+	return l
+}
+
+// begin starts everybody; what they choose depends on the seed and round.
+func (l *load) begin(round string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	l.cancel = cancel
+	l.ending.Store(false)
+	for i := range l.senders {
+		l.work.Go(func() { l.sendOn(ctx, i, chance(fmt.Sprintf("%s, sender %d", round, i))) })
+	}
+	for _, a := range l.actors {
+		l.work.Go(func() { a.workOn(ctx, chance(round+", mail program of "+a.person)) })
+	}
+}
+
+// end lets everybody finish what they are at; crash says that their
+// connections may break meanwhile.
+func (l *load) end() {
+	l.cancel()
+	l.work.Wait()
+}
+
+// interrupted tells whether an error has a known reason.
+func (l *load) interrupted(ctx context.Context) bool { return l.ending.Load() || ctx.Err() != nil }
+
+func (l *load) sendOn(ctx context.Context, i int, r *rand.Rand) {
+	dial := dialData
+	if i%2 == 1 {
+		dial = dialBdat
+	}
+	var s sender
+	defer func() {
+		if s != nil {
+			s.close()
+		}
+	}()
+	for ctx.Err() == nil {
+		if s == nil {
+			var err error
+			if s, err = dial(l.b.smtp); err != nil {
+				s = nil
+				if !l.interrupted(ctx) && !l.retry {
+					l.t.Errorf("sender %d cannot connect: %v", i, err)
+				}
+				if l.retry && !l.ending.Load() {
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+				return
+			}
+		}
+		m, content := compose(fmt.Sprintf("s%d", l.next.Add(1)), l.size(r), r)
+		to := pick(r, l.people)
+		if err := l.deliver(s, m, content, to); err != nil {
+			s.close()
+			s = nil
+			if !l.retry {
+				if !l.interrupted(ctx) {
+					l.t.Errorf("sender %d: %v", i, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+// deliver sends a letter and keeps the ledger.
+func (l *load) deliver(s sender, m *letter, content []byte, to []string) error {
+	l.ledger.sending(m, "INBOX", to...)
+	err := s.send(content, to)
+	var no *refusal
+	switch {
+	case err == nil:
+		l.ledger.answered(m, true, to...)
+		return nil
+	case errors.As(err, &no):
+		l.ledger.answered(m, false, to...)
+		l.refusals.Add(1)
+		if no.code/100 != 4 {
+			l.t.Errorf("a letter was refused for good: %v", no)
+		}
+		return fmt.Errorf("refused: %w", err)
+	}
+	return err
+}
+
+// pick gives one to all of people.
+func pick(r *rand.Rand, people []string) []string {
+	n := 1
+	if r.IntN(4) == 0 {
+		n = 1 + r.IntN(len(people))
+	}
+	var to []string
+	for _, i := range r.Perm(len(people))[:n] {
+		to = append(to, people[i])
+	}
+	return to
+}
+
+// until waits for a condition, polling.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// forget takes all mail out of the ledger, after empty took it out of the box:
+// none of it may come back.
+func (l *load) forget() {
+	l.ledger.mu.Lock()
+	defer l.ledger.mu.Unlock()
+	for _, claims := range l.ledger.people {
+		for _, c := range claims {
+			c.min, c.max = 0, 0
+		}
+	}
+	clear(l.ledger.unsure)
+	for _, a := range l.actors {
+		a.mail = nil
+	}
+}
