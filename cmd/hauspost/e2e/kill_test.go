@@ -32,7 +32,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		before := l.ledger.acks()
 		l.begin(fmt.Sprintf("kill %d", i))
 		until(t, "the first answers", func() bool { return t.Failed() || l.ledger.acks() > before })
-		time.Sleep(time.Duration(r.IntN(400_000)) * time.Microsecond)
+		time.Sleep(time.Duration(r.IntN(800_000)) * time.Microsecond)
 		l.ending.Store(true)
 		b.kill()
 		l.end()
