@@ -104,7 +104,8 @@ func (r *Reader) Line(dst []byte, limit int) ([]byte, error) {
 		if i < 0 {
 			dst = append(dst, chunk...)
 			r.pos = r.end
-			if len(dst)-start > limit {
+			// One more may be the CR of the line end.
+			if len(dst)-start > limit+1 {
 				return dst, ErrLineTooLong
 			}
 			continue
