@@ -1,6 +1,7 @@
 package esmtp
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -378,13 +379,7 @@ func TestOneSegment(t *testing.T) {
 	s := New(Options{Name: "x", Backend: r})
 	ours, theirs := net.Pipe()
 	counted := &countingConn{Conn: theirs}
-	if r := s.gate.enter(time.Now(), addrPort(theirs.RemoteAddr()).Addr()); r != nil {
-		t.Fatal(r)
-	}
-	conn := newConn(s, counted, addrPort(theirs.RemoteAddr()), false)
-	s.add(conn)
-	go conn.run()
-	c := &client{TB: t, Conn: ours, in: nil}
+	c := attach(t, s, ours, counted)
 	read := func() string {
 		buf := make([]byte, 4096)
 		ours.SetReadDeadline(time.Now().Add(5 * time.Second))
@@ -409,6 +404,40 @@ func TestOneSegment(t *testing.T) {
 		t.Error(err)
 	}
 	r.checkBalance(t)
+}
+
+// attach runs the server on one end of a pipe.
+func attach(t *testing.T, s *Server, ours, theirs net.Conn) *client {
+	t.Helper()
+	remote := addrPort(theirs.RemoteAddr())
+	if r := s.gate.enter(time.Now(), remote.Addr()); r != nil {
+		t.Fatal(r)
+	}
+	conn := newConn(s, theirs, remote, false)
+	s.add(conn)
+	go conn.run()
+	return &client{TB: t, Conn: ours, in: bufio.NewReader(ours)}
+}
+
+// TestTailOfALongLine: when the first part of a long line is dropped, the rest
+// is not a line of its own.
+func TestTailOfALongLine(t *testing.T) {
+	t.Parallel()
+	r := &recorder{}
+	s := New(Options{Name: "x", Backend: r})
+	ours, theirs := net.Pipe()
+	c := attach(t, s, ours, theirs)
+	c.want("220 ")
+	// A pipe hands over each write on its own, so the tail comes alone.
+	c.send("%s", strings.Repeat("x", 3000))
+	c.send("NOOP\r\n")
+	c.want("500 5.5.2 ")
+	c.send("NOOP\r\n")
+	c.want("250 ")
+	ours.Close()
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
 }
 
 type countingConn struct {

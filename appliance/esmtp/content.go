@@ -229,7 +229,7 @@ func (c *Conn) answerContent() {
 	t.sink = nil
 	r := sink.Commit(c.ctx, t.size)
 	if r == nil || r.Code/100 == 3 {
-		r = reply.LocalError.Because(errors.New("Commit gave no answer"))
+		r = reply.LocalError.Because(errors.New("no answer from Commit"))
 	}
 	if r.Code < 400 {
 		c.say(r)

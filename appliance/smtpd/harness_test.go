@@ -25,13 +25,14 @@ import (
 )
 
 // people is a Directory: anna and ben of example.test, a catch-all for
-// catch.test, and postmaster.
+// catch.test, and postmaster. It also takes address literals, which must not
+// reach it.
 type people struct{}
 
 func (people) Resolve(_ context.Context, a envelope.Address) ([]envelope.Target, error) {
 	target := []envelope.Target{{Account: "1"}}
 	switch {
-	case a.Domain == "" && strings.EqualFold(a.Local, "postmaster"), a.Domain == "catch.test":
+	case a.Domain == "" && strings.EqualFold(a.Local, "postmaster"), a.Domain == "catch.test", a.IsLiteral():
 		return target, nil
 	case a.Domain != "example.test":
 		return nil, reply.RelayDenied
