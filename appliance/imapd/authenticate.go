@@ -90,8 +90,6 @@ func (s *session) challenge(challenge []byte) ([]byte, error) {
 	if text == "*" {
 		return nil, bad("AUTHENTICATE was given up")
 	}
-	if text == "=" {
-		return nil, bad("Syntax: expected base64")
-	}
+	// Some clients send "=" for an empty response here too.
 	return decodeResponse(text)
 }

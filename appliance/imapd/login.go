@@ -64,7 +64,7 @@ func (s *session) loginFailed(how string, err error) error {
 		s.log(slog.LevelWarn, "imap login failed", "by", how)
 		err = no("AUTHENTICATIONFAILED", "Wrong user name or password")
 	default:
-		return fmt.Errorf("logging in by %s: %w", how, err)
+		return s.unavailable("login by "+how, err)
 	}
 	s.failures++
 	s.pause(time.Duration(s.failures) * s.srv.limits.LoginDelay)
