@@ -326,7 +326,7 @@ func (c *Conn) refuse(verb, argument string, r *reply.Reply) {
 	}
 	if over := c.errors + c.badRcpts - c.limits.TarpitAfter; over > 0 && r.Code >= 500 {
 		if d := min(time.Duration(over)*c.limits.TarpitStep, c.limits.TarpitMax); d > 0 {
-			c.srv.opt.Pause(c.ctx, d)
+			c.srv.opt.Pause(c.srv.awake, d)
 		}
 	}
 	c.say(r)

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"slices"
@@ -109,97 +108,6 @@ func TestConnectionLimits(t *testing.T) {
 	dial(t, addr).want("421 4.7.0 You open connections too fast")
 	if st := s.Stats(); st.Accepted != 3 || st.Refused["too-many-connections-from-address"] != 1 || st.Refused["connecting-too-fast"] != 1 {
 		t.Errorf("stats are %+v", st)
-	}
-}
-
-// TestShutdown: those who wait are told 421 at once, a transaction may end, and
-// then its connection is told 421 too.
-func TestShutdown(t *testing.T) {
-	t.Parallel()
-	r := &recorder{}
-	s, addr := serve(t, r, false, nil)
-	idle, busy := dial(t, addr), dial(t, addr)
-	idle.hello()
-	busy.hello()
-	busy.transaction()
-	done := make(chan error, 1)
-	go func() { done <- s.Shutdown(context.Background()) }()
-	idle.want("421 4.3.2 ")
-	idle.wantEnd()
-	if _, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-		t.Error("the listener is open still")
-	}
-	busy.send("DATA\r\n")
-	busy.want("354 ")
-	busy.send("late\r\n.\r\n")
-	busy.want("250 2.6.0 ")
-	busy.want("421 4.3.2 ")
-	busy.wantEnd()
-	if err := <-done; err != nil {
-		t.Errorf("Shutdown: %v", err)
-	}
-	if got := r.committed(); !slices.Equal(got, []string{"late\r\n"}) {
-		t.Errorf("committed %q", got)
-	}
-}
-
-// TestShutdownRunsOut: what is not over in time is closed, and Commit's context
-// ends.
-func TestShutdownRunsOut(t *testing.T) {
-	t.Parallel()
-	committing := make(chan struct{})
-	r := &recorder{commit: func(ctx context.Context) *reply.Reply {
-		close(committing)
-		<-ctx.Done()
-		return reply.LocalError
-	}}
-	s, addr := serve(t, r, false, nil)
-	open, stuck := dial(t, addr), dial(t, addr)
-	open.hello()
-	open.transaction()
-	stuck.hello()
-	stuck.transaction()
-	stuck.send("BDAT 2 LAST\r\n\r\n")
-	<-committing
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Shutdown: %v", err)
-	}
-	if s.Stats().Active != 0 {
-		t.Errorf("%d connections are left", s.Stats().Active)
-	}
-	open.wantEnd()
-}
-
-func TestServeEndsWithItsContext(t *testing.T) {
-	t.Parallel()
-	s := New(Options{Name: "x", Backend: &recorder{}})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln, false) }()
-	c := dial(t, ln.Addr().String())
-	c.want("220 ")
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Serve: %v", err)
-	}
-	if err := s.Serve(context.Background(), ln, true); err == nil {
-		t.Error("implicit TLS without a configuration is served")
-	}
-	if err := s.Shutdown(context.Background()); err != nil {
-		t.Error(err)
-	}
-	c.want("421 ")
-	if err := s.Serve(context.Background(), ln, false); err != nil {
-		t.Errorf("Serve after Shutdown: %v", err)
-	}
-	if err := s.Shutdown(context.Background()); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -46,8 +46,10 @@ type Server struct {
 	gate *gate
 
 	closing atomic.Bool
-	ctx     context.Context
+	ctx     context.Context // of the connections, ends when they must
 	cancel  context.CancelFunc
+	awake   context.Context // ends when Shutdown begins: no more pauses
+	hurry   context.CancelFunc
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -90,6 +92,7 @@ func New(o Options) *Server {
 	}
 	s.gate = newGate(&s.opt.Limits)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.awake, s.hurry = context.WithCancel(s.ctx)
 	return s
 }
 
@@ -217,6 +220,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		<-s.done
 		return nil
 	}
+	s.hurry()
 	for ln := range s.listeners {
 		ln.Close()
 	}

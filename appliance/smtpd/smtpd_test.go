@@ -94,6 +94,26 @@ func TestTraceOfAMessage(t *testing.T) {
 		t.Errorf("after Commit came %q", entry.Step)
 	}
 	env := m.env
+	checkEnvelope(t, env)
+	if kept.last() != "" {
+		t.Errorf("a stored message is kept as not stored: %q", kept.last())
+	}
+	text := log.String()
+	if strings.Contains(text, "secret") {
+		t.Error("the content got into the log")
+	}
+	if n := strings.Count(text, `"id":"`+string(env.ID)+`"`); n != 7 {
+		t.Errorf("the log has %d lines of the message:\n%s", n, text)
+	}
+	for _, step := range []string{"connected", "checked", "sender", "recipient", "refused", "received", "accepted"} {
+		if n := strings.Count(text, `"step":"`+step+`"`); n != 1 {
+			t.Errorf("step %q is logged %d times", step, n)
+		}
+	}
+}
+
+func checkEnvelope(t *testing.T, env *envelope.Envelope) {
+	t.Helper()
 	if r := env.To[0]; len(env.To) != 1 || r.Notify != "FAILURE,SUCCESS" || r.ORcpt != "RFC822;Anna+2Bx@old.test" {
 		t.Errorf("recipients are %+v", env.To)
 	}
@@ -109,21 +129,6 @@ func TestTraceOfAMessage(t *testing.T) {
 	}
 	if !slices.Equal(env.Facts, wantFacts) {
 		t.Errorf("the facts are %+v", env.Facts)
-	}
-	if kept.last() != "" {
-		t.Errorf("a stored message is kept as not stored: %q", kept.last())
-	}
-	text := log.String()
-	if strings.Contains(text, "secret") {
-		t.Error("the content got into the log")
-	}
-	if n := strings.Count(text, `"id":"`+string(env.ID)+`"`); n != 7 {
-		t.Errorf("the log has %d lines of the message:\n%s", n, text)
-	}
-	for _, step := range []string{"connected", "checked", "sender", "recipient", "refused", "received", "accepted"} {
-		if n := strings.Count(text, `"step":"`+step+`"`); n != 1 {
-			t.Errorf("step %q is logged %d times", step, n)
-		}
 	}
 }
 
