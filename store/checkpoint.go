@@ -93,8 +93,10 @@ func (s *Store) checkpoint() error {
 	return nil
 }
 
-// recover applies again what the redo log has and the index or the journal
-// lacks, after a crash or a power cut.
+// recover applies again what the redo log has and the index, the journal or the
+// message files lack, after a crash or a power cut. Each of them reaches the
+// disk at a time of its own: that the index has a change says nothing of the
+// files.
 func (s *Store) recover(ctx context.Context, records []redoRecord) error {
 	var last uint64
 	for _, r := range records {
@@ -110,6 +112,8 @@ func (s *Store) recover(ctx context.Context, records []redoRecord) error {
 			if err := s.reapply(ctx, r.seq, ops); err != nil {
 				return fmt.Errorf("recovering change %d: %w", r.seq, err)
 			}
+		} else if err := s.restoreFiles(ctx, ops); err != nil {
+			return fmt.Errorf("recovering the message files of change %d: %w", r.seq, err)
 		}
 		if r.seq > s.journal.last {
 			s.journal.add(r.seq, ops)
@@ -179,6 +183,25 @@ func (s *Store) publishRecovered(g *group) error {
 	}
 	for k, on := range g.subs {
 		s.subs[k] = on
+	}
+	return nil
+}
+
+// restoreFiles does restoreFile for the messages of a change that the index has
+// already, except for those that were removed since.
+func (s *Store) restoreFiles(ctx context.Context, ops []*op) error {
+	for _, o := range ops {
+		if o.kind != opMessage || len(o.image) == 0 {
+			continue
+		}
+		var there bool
+		err := s.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM message WHERE id = ? AND file = ?)", o.msg, o.id[:]).Scan(&there)
+		if err == nil && there {
+			err = s.restoreFile(o)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

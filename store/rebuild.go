@@ -67,6 +67,10 @@ func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
 		return fmt.Errorf("rebuilding: %w", err)
 	}
 	defer s.conn.ExecContext(context.Background(), "ROLLBACK")
+	expunged, err := s.unused(ctx)
+	if err != nil {
+		return err
+	}
 	for _, q := range []string{
 		"CREATE TEMP TABLE used AS SELECT msg AS id, count(*) AS n FROM placement WHERE mailbox IN (SELECT id FROM mailbox WHERE dead = 0) GROUP BY msg",
 		"CREATE UNIQUE INDEX temp.used_id ON used (id)",
@@ -95,6 +99,11 @@ func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
 	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("rebuilding: %w", err)
 	}
+	for _, m := range expunged {
+		if err := s.fs.Remove(s.path(m.msg, m.id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing an expunged message: %w", err)
+		}
+	}
 	files, err := s.listFiles()
 	if err != nil {
 		return err
@@ -110,6 +119,31 @@ func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
 		r.Problems = append(r.Problems, Problem{Kind: "stray-file", File: s.relative(name), Text: "a message file that the journal does not know", Remedy: remedyStray})
 	}
 	return nil
+}
+
+// unused gives the messages that were expunged everywhere: their files may be
+// there still, or again out of the redo log.
+func (s *Store) unused(ctx context.Context) ([]reaped, error) {
+	rows, err := s.conn.QueryContext(ctx, `SELECT id, file FROM message WHERE id NOT IN
+		(SELECT msg FROM placement WHERE mailbox IN (SELECT id FROM mailbox WHERE dead = 0))`)
+	if err != nil {
+		return nil, fmt.Errorf("rebuilding: %w", err)
+	}
+	defer rows.Close()
+	var all []reaped
+	for rows.Next() {
+		var m reaped
+		var file []byte
+		if err := rows.Scan(&m.msg, &file); err != nil {
+			return nil, fmt.Errorf("rebuilding: %w", err)
+		}
+		copy(m.id[:], file)
+		all = append(all, m)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("rebuilding: %w", err)
+	}
+	return all, nil
 }
 
 // indexAll makes the index's columns of every message from its file.
