@@ -109,12 +109,6 @@ func (a *actor) open(mailbox string) error {
 	return nil
 }
 
-// refused tells whether an error is the server's NO: then nothing happened.
-func refused(err error) bool {
-	var no *imap.Error
-	return errors.As(err, &no) && no.Type == imap.StatusResponseTypeNo
-}
-
 func (a *actor) append(r *rand.Rand) error {
 	l := a.load
 	m, content := compose(fmt.Sprintf("a%d", l.next.Add(1)), l.size(r), r)
@@ -125,7 +119,7 @@ func (a *actor) append(r *rand.Rand) error {
 	cerr := cmd.Close()
 	data, err := cmd.Wait()
 	if err = errors.Join(err, werr, cerr); err != nil {
-		if refused(err) {
+		if l.refused(err) {
 			l.ledger.answered(m, false, a.person)
 			l.refusals.Add(1)
 		}
@@ -188,7 +182,7 @@ func (a *actor) store(m held, flag string, set bool) error {
 		a.load.ledger.change(a.person, m.id, func(c *claim) { c.flags[flag] = set })
 		return nil
 	}
-	if refused(err) {
+	if a.load.refused(err) {
 		a.load.refusals.Add(1)
 		a.load.ledger.change(a.person, m.id, func(c *claim) { c.flags[flag] = before })
 	}
@@ -205,7 +199,7 @@ func (a *actor) move(r *rand.Rand, m held) error {
 	a.load.ledger.change(a.person, m.id, func(c *claim) { uid, c.uid, c.in = c.uid, 0, []string{m.mailbox, to} })
 	data, err := a.c.Move(imap.UIDSetNum(m.uid), to).Wait()
 	if err != nil {
-		if refused(err) {
+		if a.load.refused(err) {
 			a.load.refusals.Add(1)
 			a.load.ledger.change(a.person, m.id, func(c *claim) { c.uid, c.in = uid, []string{m.mailbox} })
 		}
@@ -229,7 +223,7 @@ func (a *actor) expunge(m held) error {
 	}
 	a.load.ledger.change(a.person, m.id, func(c *claim) { c.min = 0 })
 	if err := a.c.UIDExpunge(imap.UIDSetNum(m.uid)).Close(); err != nil {
-		if refused(err) {
+		if a.load.refused(err) {
 			a.load.refusals.Add(1)
 			a.load.ledger.change(a.person, m.id, func(c *claim) { c.min = 1 })
 		}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
 )
 
 // load is senders and mail programs at work on a box, with the ledger of what
@@ -54,11 +56,16 @@ func (l *load) begin(round string) {
 	}
 }
 
-// end lets everybody finish what they are at; crash says that their
-// connections may break meanwhile.
+// end lets everybody finish what they are at.
 func (l *load) end() {
 	l.cancel()
 	l.work.Wait()
+}
+
+// refused tells whether an error is the server's NO: then nothing happened.
+func (l *load) refused(err error) bool {
+	var no *imap.Error
+	return !l.ending.Load() && errors.As(err, &no) && no.Type == imap.StatusResponseTypeNo
 }
 
 // interrupted tells whether an error has a known reason.
@@ -114,6 +121,8 @@ func (l *load) deliver(s sender, m *letter, content []byte, to []string) error {
 	case err == nil:
 		l.ledger.answered(m, true, to...)
 		return nil
+	case l.ending.Load():
+		// Of a box that is going down for good a refusal means nothing.
 	case errors.As(err, &no):
 		l.ledger.answered(m, false, to...)
 		l.refusals.Add(1)
