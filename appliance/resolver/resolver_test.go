@@ -453,3 +453,36 @@ func TestResolvConf(t *testing.T) {
 	r.clock.Add(recheck)
 	want("192.0.2.77:53")
 }
+
+// Both families must be proven for the whole to be, also that one is not there,
+// and the shorter TTL counts.
+func TestBothFamilies(t *testing.T) {
+	t.Parallel()
+	a, err := dns.NewRR("h.test. 60 A 192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	aaaa, err := dns.NewRR("h.test. 60 AAAA 2001:db8::1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		secure4, secure6, none6 bool
+		want                    bool
+	}{
+		{true, true, false, true}, {true, false, false, false}, {false, true, false, false},
+		{true, true, true, true}, {true, false, true, false}, {false, true, true, false},
+	} {
+		r := newRig(t, nil)
+		r.cache.put("h.test.", dns.TypeA, &result{rrs: []dns.RR{a}, name: "h.test.", secure: c.secure4, ttl: 50 * time.Second, cached: true})
+		six := &result{rrs: []dns.RR{aaaa}, name: "h.test.", secure: c.secure6, ttl: 90 * time.Second, cached: true}
+		if c.none6 {
+			six.rrs, six.err = nil, &Error{Kind: ErrNoData, Secure: c.secure6}
+		}
+		r.cache.put("h.test.", dns.TypeAAAA, six)
+		got, err := r.LookupIP(t.Context(), "h.test")
+		if err != nil || got.Secure != c.want || got.TTL != 50*time.Second {
+			t.Errorf("%+v: secure %v, TTL %v, %v", c, got.Secure, got.TTL, err)
+		}
+	}
+}
