@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"hauspost/appliance/config"
+	"hauspost/appliance/control"
 	"hauspost/store"
 )
 
@@ -49,8 +50,8 @@ func load(dir string) (*config.Config, error) {
 // plainly puts what went wrong with a data folder into one plain sentence.
 func plainly(dir string, err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, control.ErrPathTooLong):
+		return err
 	case errors.Is(err, store.ErrLocked):
 		return fmt.Errorf("another hauspost is using the data folder %s: only one can run on it at a time", dir)
 	case errors.Is(err, store.ErrVersion):

@@ -17,11 +17,14 @@ const maxSocketPath = 103
 // ErrNotRunning: nobody answers at the socket of the data folder.
 var ErrNotRunning = errors.New("the box is not running")
 
+// ErrPathTooLong: the path of the data folder does not fit a socket's address.
+var ErrPathTooLong = errors.New("the path of the data folder is too long for a socket")
+
 // SocketPath gives the socket of a data folder.
 func SocketPath(dir string) string { return filepath.Join(dir, "run", "control.sock") }
 
 // socketAddress gives the spelling of the socket's path that fits a socket
-// address: the path, or the one relative to the working folder.
+// address: the path, or the one relative to the working folder. ErrPathTooLong.
 func socketAddress(dir string) (string, error) {
 	path := SocketPath(dir)
 	if len(path) <= maxSocketPath {
@@ -34,8 +37,8 @@ func socketAddress(dir string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("the path of the data folder is too long for a socket: %s has %d characters, and %d are possible",
-		path, len(path), maxSocketPath)
+	return "", fmt.Errorf("%w: %s has %d characters, and %d are possible",
+		ErrPathTooLong, path, len(path), maxSocketPath)
 }
 
 // Listen makes the socket of a data folder, with mode 0600. The caller must

@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -42,10 +43,12 @@ func TestMain(m *testing.M) {
 //	ports                    set OFFSET to a port offset that is free
 //	up DIR                   wait until the box on DIR answers
 //	term DIR                 send SIGTERM to the box on DIR
-//	take PORT                hold a port of 127.0.0.1 until the script ends
+//	systemd                  set NOTIFY_SOCKET as systemd does
+//	told STATE               wait until systemd was told that
 //	send PORT FROM TO FILE   hand a message over by SMTP
 //	fetch PORT USER PASSWORD print the newest message of INBOX, read by IMAPS
 //	nodns DIR                switch off the checks that ask the DNS
+//	set KEY = VALUE          set a key of box/hauspost.toml by its last name
 //	traceid                  set ID to the message that was stored last
 //	secret FILE              set SECRET to the last password in FILE
 //	nosecret DIR             want SECRET in no file of DIR
@@ -57,11 +60,13 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HAUSPOST_DATA", "box")
 			e.Setenv("TZ", "UTC")
+			e.Setenv("LONG", filepath.Join(e.WorkDir, strings.Repeat("long", 30)))
+			e.Values[notifications{}] = &sync.Map{}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code": code, "ports": ports, "up": up, "term": terminate, "take": take,
-			"send": send, "fetch": fetch, "nodns": nodns, "traceid": traceid,
+			"code": code, "ports": ports, "up": up, "term": terminate, "systemd": systemd, "told": told,
+			"send": send, "fetch": fetch, "nodns": nodns, "set": set, "traceid": traceid,
 			"secret": secret, "nosecret": nosecret,
 		},
 		RequireExplicitExec: true,
@@ -141,10 +146,50 @@ func terminate(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no box runs on %s", args[0])
 }
 
-func take(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:"+args[0])
+func systemd(ts *testscript.TestScript, _ bool, _ []string) {
+	// Its path may not be long, and that of the script may be.
+	dir, err := os.MkdirTemp("", "hp")
 	ts.Check(err)
-	ts.Defer(func() { l.Close() })
+	ts.Defer(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	ts.Check(err)
+	ts.Defer(func() { c.Close() })
+	states := make(chan string, 100)
+	go func() {
+		defer close(states)
+		b := make([]byte, 1000)
+		for {
+			n, err := c.Read(b)
+			if err != nil {
+				return
+			}
+			states <- string(b[:n])
+		}
+	}()
+	ts.Value(notifications{}).(*sync.Map).Store(ts.Name(), states)
+	ts.Setenv("NOTIFY_SOCKET", path)
+}
+
+// notifications is the key under which a script finds what systemd was told.
+type notifications struct{}
+
+func told(ts *testscript.TestScript, _ bool, args []string) {
+	states, ok := ts.Value(notifications{}).(*sync.Map).Load(ts.Name())
+	if !ok {
+		ts.Fatalf("there is no systemd")
+	}
+	limit := time.After(20 * time.Second)
+	for {
+		select {
+		case s := <-states.(chan string):
+			if s == args[0] {
+				return
+			}
+		case <-limit:
+			ts.Fatalf("systemd was not told %s", args[0])
+		}
+	}
 }
 
 func send(ts *testscript.TestScript, neg bool, args []string) {
@@ -227,6 +272,16 @@ func nodns(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	c.Checks.DNS = false
 	ts.Check(c.Save(dir))
+}
+
+func set(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs("box/hauspost.toml")
+	line := regexp.MustCompile(`(?m)^#?` + args[0] + ` = .*$`)
+	data := ts.ReadFile(file)
+	if found := line.FindAllString(data, -1); len(found) != 1 {
+		ts.Fatalf("%d lines set %s", len(found), args[0])
+	}
+	ts.Check(os.WriteFile(file, []byte(line.ReplaceAllLiteralString(data, args[0]+" = "+args[2])), 0o600))
 }
 
 func traceid(ts *testscript.TestScript, _ bool, _ []string) {
