@@ -72,7 +72,7 @@ type Certs struct {
 	mu      sync.Mutex
 	problem string
 	looked  time.Time // when the files were last looked at
-	stamp   [2]fileStamp
+	stamp   stamps
 
 	manager atomic.Pointer[autocert.Manager]
 	answer  atomic.Pointer[http.Handler] // for HTTP-01

@@ -10,17 +10,32 @@ import (
 // recheck is how often the owner's files are looked at for changes.
 const recheck = time.Second
 
-type fileStamp struct {
-	modified time.Time
-	size     int64
+// stamps are what tells a changed file from the one before; nil where there is
+// none. A file that was put in place by renaming can have the time and the size
+// of its forerunner, so that it is compared which file it is, too.
+type stamps [2]os.FileInfo
+
+func (c *Certs) stamps() stamps {
+	var s stamps
+	for i, file := range []string{c.o.CertFile, c.o.KeyFile} {
+		if info, err := os.Stat(file); err == nil {
+			s[i] = info
+		}
+	}
+	return s
 }
 
-func stampOf(file string) fileStamp {
-	info, err := os.Stat(file)
-	if err != nil {
-		return fileStamp{}
+func (s stamps) same(t stamps) bool {
+	for i, a := range s {
+		b := t[i]
+		if (a == nil) != (b == nil) {
+			return false
+		}
+		if a != nil && !(os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()) {
+			return false
+		}
 	}
-	return fileStamp{modified: info.ModTime(), size: info.Size()}
+	return true
 }
 
 // useFiles takes the owner's certificate at the start, when a fault in it can
@@ -38,10 +53,6 @@ func (c *Certs) useFiles() error {
 		c.o.Logger.Warn("the certificate is not for this host", "file", c.o.CertFile, "error", err)
 	}
 	return nil
-}
-
-func (c *Certs) stamps() [2]fileStamp {
-	return [2]fileStamp{stampOf(c.o.CertFile), stampOf(c.o.KeyFile)}
 }
 
 func (c *Certs) load() (*tls.Certificate, error) {
@@ -72,7 +83,7 @@ func (c *Certs) reload() {
 	}
 	c.looked = now
 	stamp := c.stamps()
-	same := stamp == c.stamp
+	same := stamp.same(c.stamp)
 	c.stamp = stamp
 	c.mu.Unlock()
 	if same {
