@@ -51,7 +51,7 @@ type Resolver struct {
 
 	mu      sync.Mutex
 	read    []server // from ResolvConf
-	stamp   fileStamp
+	stamp   os.FileInfo // of ResolvConf; nil where there is none
 	checked time.Time
 }
 
@@ -59,11 +59,6 @@ type server struct {
 	addr string
 	// loopback tells that nobody can change what it says on the way.
 	loopback bool
-}
-
-type fileStamp struct {
-	modified time.Time
-	size     int64
 }
 
 // recheck is how often ResolvConf is looked at for changes.
@@ -130,15 +125,23 @@ func (r *Resolver) servers() []server {
 		return r.read
 	}
 	r.checked = now
-	var stamp fileStamp
-	if info, err := os.Stat(r.o.ResolvConf); err == nil {
-		stamp = fileStamp{modified: info.ModTime(), size: info.Size()}
+	stamp, err := os.Stat(r.o.ResolvConf)
+	if err != nil {
+		stamp = nil
 	}
-	if r.read != nil && stamp == r.stamp {
+	if r.read != nil && sameFile(stamp, r.stamp) {
 		return r.read
 	}
 	r.stamp, r.read = stamp, readServers(r.o.ResolvConf)
 	return r.read
+}
+
+// sameFile tells that a file was neither written nor replaced.
+func sameFile(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // readServers takes what it can from a resolv.conf; without one it does as the
