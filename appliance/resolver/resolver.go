@@ -50,7 +50,7 @@ type Resolver struct {
 	last atomic.Int32
 
 	mu      sync.Mutex
-	read    []server // from ResolvConf
+	read    []server    // from ResolvConf
 	stamp   os.FileInfo // of ResolvConf; nil where there is none
 	checked time.Time
 }
