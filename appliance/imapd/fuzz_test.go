@@ -2,9 +2,11 @@ package imapd_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"hauspost/appliance/accounts"
 	"hauspost/appliance/imapd"
 )
 
@@ -23,7 +26,11 @@ func FuzzSession(f *testing.F) {
 		f.Add([]byte(script), true)
 		f.Add([]byte(script), false)
 	}
-	b := newBox(f, func(o *imapd.Options) { o.Limits.AppendLimit = 10000; o.Limits.MaxErrors = 1000 })
+	b := newBox(f, func(o *imapd.Options) {
+		o.Limits.AppendLimit, o.Limits.MaxErrors, o.Limits.MaxMailboxes = 10000, 1000, 100
+		o.Accounts = swift{o.Accounts}
+	})
+	swiftAccount = b.account
 	b.deliver(f, "INBOX", testMessage(f, "multi"))
 	f.Fuzz(func(t *testing.T, script []byte, login bool) {
 		conn, err := net.Dial("tcp", b.plain)
@@ -51,6 +58,36 @@ func FuzzSession(f *testing.F) {
 		}
 	})
 }
+
+// swift is a register of people that does not make guessing slow.
+type swift struct{ imapd.Accounts }
+
+var swiftAccount accounts.Account
+
+func (swift) Password(_ context.Context, user, pass string, _ netip.Addr) (accounts.Account, error) {
+	if user != ann || pass != password {
+		return accounts.Account{}, accounts.ErrCredentials
+	}
+	return swiftAccount, nil
+}
+
+func (swift) SASL(mechanism string, _ netip.Addr) (accounts.Exchange, error) {
+	if mechanism != "PLAIN" && mechanism != "LOGIN" {
+		return nil, accounts.ErrMechanism
+	}
+	return refusal{}, nil
+}
+
+type refusal struct{}
+
+func (refusal) Next(_ context.Context, response []byte) ([]byte, bool, error) {
+	if response == nil {
+		return []byte("Username:"), false, nil
+	}
+	return nil, false, accounts.ErrCredentials
+}
+
+func (refusal) Account() accounts.Account { return accounts.Account{} }
 
 var response = regexp.MustCompile(`^(\+ |\* |[^\x00-\x20"(){%*\\+\x7f-\xff]+ (OK|NO|BAD) )`)
 
