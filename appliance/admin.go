@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"hauspost/appliance/accounts"
 	"hauspost/appliance/config"
@@ -73,13 +74,28 @@ func (a *admin) parts(ctx context.Context) (*core, error) {
 	if a.core != nil {
 		return a.core, nil
 	}
-	core, err := openCore(ctx, a.dir, a.config, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return nil, err
+	// Another command that works on the folder is done in a moment.
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		core, err := openCore(ctx, a.dir, a.config, slog.New(slog.DiscardHandler))
+		if err == nil {
+			a.core = core
+			return core, nil
+		}
+		select {
+		case <-wait.Done():
+			return nil, err
+		case <-time.After(20 * time.Millisecond):
+		}
+		if !errors.Is(err, store.ErrLocked) {
+			return nil, err
+		}
 	}
-	a.core = core
-	return core, nil
 }
+
+// patience is how long a command waits for a data folder at rest.
+const patience = 3 * time.Second
 
 // Close implements control.Admin.
 func (a *admin) Close() error {

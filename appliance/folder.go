@@ -47,13 +47,22 @@ func load(dir string) (*config.Config, error) {
 	return c, err
 }
 
+// sentence is an error in words for people that keeps what went wrong.
+type sentence struct {
+	text  string
+	cause error
+}
+
+func (s sentence) Error() string { return s.text }
+func (s sentence) Unwrap() error { return s.cause }
+
 // plainly puts what went wrong with a data folder into one plain sentence.
 func plainly(dir string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, control.ErrPathTooLong):
 		return err
 	case errors.Is(err, store.ErrLocked):
-		return fmt.Errorf("another hauspost is using the data folder %s: only one can run on it at a time", dir)
+		return sentence{fmt.Sprintf("another hauspost is using the data folder %s: only one can run on it at a time", dir), err}
 	case errors.Is(err, store.ErrVersion):
 		return fmt.Errorf("the data folder %s was made by another version of hauspost, which this one (it changed nothing) does not understand: use that version or a newer one (%w)", dir, err)
 	case errors.Is(err, store.ErrIndexMissing):

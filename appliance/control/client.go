@@ -33,16 +33,11 @@ func Dial(ctx context.Context, dir string) (*Client, error) {
 	case err != nil:
 		return nil, fmt.Errorf("asking the running box: %w", err)
 	}
-	first := make(chan net.Conn, 1)
-	first <- probe
+	// Held open without a request it would keep the server from stopping.
+	probe.Close()
 	return &Client{http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			select {
-			case c := <-first:
-				return c, nil
-			default:
-				return d.DialContext(ctx, "unix", address)
-			}
+			return d.DialContext(ctx, "unix", address)
 		},
 	}}}, nil
 }
