@@ -118,6 +118,9 @@ func (s *Store) recover(ctx context.Context, records []redoRecord) error {
 		if r.seq > s.journal.last {
 			s.journal.add(r.seq, ops)
 		}
+		if err := s.restoreTraces(ctx, ops); err != nil {
+			return fmt.Errorf("recovering traces of change %d: %w", r.seq, err)
+		}
 	}
 	if last > s.committed || s.rebuilding {
 		if err := s.recount(ctx); err != nil {

@@ -61,6 +61,9 @@ func (s *Store) Deliver(ctx context.Context, st *Staged, d Delivery) ([]Placed, 
 		s.fs.Remove(s.path(msg, d.ID))
 		return nil, err
 	}
+	if len(d.Annex) > 0 {
+		s.AppendTrace(d.ID, d.Annex)
+	}
 	return placed, nil
 }
 

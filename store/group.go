@@ -216,7 +216,7 @@ func (g *group) has(k nameKey) bool {
 func (g *group) applyMessage(o *op) error {
 	d := o.derived
 	if d == nil {
-		again, annex, err := g.s.deriveFromFile(o.msg, o.id)
+		again, _, err := g.s.deriveFromFile(o.msg, o.id)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, errDamagedFile) {
 			// Expunged and removed since, or for "store verify" to report: one
 			// file must not keep the box from starting.
@@ -224,12 +224,7 @@ func (g *group) applyMessage(o *op) error {
 		} else if err != nil {
 			return fmt.Errorf("message %s: %w", o.id, err)
 		}
-		d, o.value = &again, annex
-	}
-	if len(o.value) > 0 {
-		if err := g.exec(g.s.stmts.trace, o.id[:], o.value); err != nil {
-			return err
-		}
+		d = &again
 	}
 	g.nextMsg = max(g.nextMsg, o.msg+1)
 	st := g.s.stmts
@@ -318,15 +313,23 @@ func (g *group) unlogged(fn func() error) error {
 	return fn()
 }
 
-// finish writes the changed mailboxes and the counters.
+// finish writes the changed mailboxes and the counters. Most commits change a
+// mailbox, whose mod-sequence is then the sequence number: loadState takes it
+// from there, and the row of the counters is not written each time.
 func (g *group) finish() error {
+	told := g.nextMailbox == g.s.nextMailbox && g.lastValidity == g.s.lastValidity
+	inBox := false
 	for _, b := range g.boxes {
 		if b == nil {
 			continue
 		}
+		inBox = inBox || b.HighestModSeq == g.seq
 		if err := g.writeBox(b, false); err != nil {
 			return err
 		}
+	}
+	if told && inBox {
+		return nil
 	}
 	return g.exec(g.s.stmts.state, g.seq, g.nextMailbox, g.nextMsg, g.lastValidity)
 }

@@ -20,7 +20,7 @@ import (
 //	length of prefix, prefix, length of annex, annex, SHA-256 of the content,
 //	size of the content, length of the payload, trailerMagic
 //
-// with numbers in little-endian, so that it can be found from the end.
+// with the annex as packTrace makes it and numbers in little-endian, so that it can be found from the end.
 const (
 	skippableMagic = 0x184d2a5d
 	trailerMagic   = 0x52545048 // "HPTR"

@@ -124,6 +124,12 @@ func (s *Store) dropReferences(ctx context.Context) (int, []reaped, error) {
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return 0, nil, err
 	}
+	if len(stones) > 0 {
+		// The highest row may go: its number must not come again.
+		if _, err := s.conn.ExecContext(ctx, "UPDATE state SET next_msg = max(next_msg, ?)", s.committedMsg); err != nil {
+			return 0, nil, err
+		}
+	}
 	var files []reaped
 	for _, t := range stones {
 		// Nobody can ask for the tombstones of a mailbox that is gone (0).

@@ -81,6 +81,7 @@ func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
 		"DELETE FROM search WHERE id NOT IN (SELECT id FROM used)",
 		"UPDATE message SET refs = (SELECT n FROM used WHERE used.id = message.id)",
 		"DROP TABLE used",
+		"DELETE FROM trace",
 	} {
 		if _, err := s.conn.ExecContext(ctx, q); err != nil {
 			return fmt.Errorf("rebuilding: %s: %w", q, err)
@@ -188,9 +189,14 @@ func (s *Store) indexAll(ctx context.Context, r *RebuildReport) error {
 		case err != nil:
 			return fmt.Errorf("rebuilding: %w", err)
 		}
-		o.derived, o.value = &d, annex
+		o.derived = &d
 		if err := g.applyMessage(o); err != nil {
 			return fmt.Errorf("rebuilding: %w", err)
+		}
+		if len(annex) > 0 {
+			if _, err := s.stmts.trace.ExecContext(ctx, o.id.traceKey(), o.id[:], annex); err != nil {
+				return fmt.Errorf("rebuilding: %w", err)
+			}
 		}
 		r.Messages++
 	}

@@ -98,10 +98,7 @@ func (rf *redoFile) open(fsys filesystem) error {
 		if err := f.Truncate(0); err != nil {
 			return err
 		}
-		if _, err := f.WriteAt(make([]byte, redoSize), 0); err != nil {
-			return err
-		}
-		return f.Sync()
+		return rf.fill()
 	}
 	head := make([]byte, redoHeader)
 	if _, err := f.ReadAt(head, 0); err != nil {
@@ -115,6 +112,18 @@ func (rf *redoFile) open(fsys filesystem) error {
 	rf.first = binary.LittleEndian.Uint64(head[12:])
 	rf.spent = true
 	return nil
+}
+
+// fill writes zeros to the whole file. Page by page, because a kernel that
+// caches files in larger units would count a unit as written for every record.
+func (rf *redoFile) fill() error {
+	page := make([]byte, 4096)
+	for at := int64(0); at < redoSize; at += int64(len(page)) {
+		if _, err := rf.f.WriteAt(page, at); err != nil {
+			return err
+		}
+	}
+	return rf.f.Sync()
 }
 
 type redoRecord struct {
@@ -176,6 +185,19 @@ func (l *redoLog) start(i int, seq uint64) error {
 	}
 	rf.gen, rf.first, rf.pos, l.cur = gen, seq, redoHeader, i
 	return nil
+}
+
+// clear leaves an empty log for records from seq on. What it held must be
+// durable elsewhere.
+func (l *redoLog) clear(seq uint64) error {
+	old := l.files[l.cur]
+	if err := l.start((l.cur+1)%redoFiles, seq); err != nil || old.gen == 0 {
+		return err
+	}
+	if _, err := old.f.WriteAt(make([]byte, redoHeader), 0); err != nil {
+		return fmt.Errorf("clearing the redo log: %w", err)
+	}
+	return old.f.Datasync()
 }
 
 // fits tells whether a record with a body of n octets fits into the current file.

@@ -22,7 +22,9 @@ const (
 // Placements are clustered by mailbox and UID, so that a mailbox is read and
 // changed in runs. Search forms stand apart from the large columns so that a
 // scan touches few pages. Tombstones keep what was expunged for QRESYNC, and
-// name the message until the reaper has taken its reference back.
+// name the message until the reaper has taken its reference back. Traces are
+// clustered by the time in the message's ID: their id is that time in
+// milliseconds and a number of 20 bits.
 const schema = `
 CREATE TABLE state (
 	id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -96,11 +98,10 @@ CREATE TABLE tombstone (
 ) WITHOUT ROWID;
 CREATE INDEX tombstone_msg ON tombstone (msg) WHERE msg IS NOT NULL;
 CREATE TABLE trace (
+	id INTEGER PRIMARY KEY,
 	file BLOB NOT NULL,
-	n INTEGER NOT NULL,
-	entry BLOB NOT NULL,
-	PRIMARY KEY (file, n)
-) WITHOUT ROWID;
+	entry BLOB NOT NULL
+);
 `
 
 // openIndex opens the SQLite file for the writer (one connection) and for
@@ -193,7 +194,7 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.search, "INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&st.place, "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&st.refs, "UPDATE message SET refs = refs + 1 WHERE id = ?"},
-		{&st.trace, "INSERT INTO trace SELECT ?1, coalesce(max(n) + 1, 0), ?2 FROM trace WHERE file = ?1"},
+		{&st.trace, "INSERT INTO trace SELECT coalesce(max(id) + 1, ?1), ?2, ?3 FROM trace WHERE id BETWEEN ?1 AND ?1 + 1048575"},
 		{&st.flagsAdd, "UPDATE placement SET flags = flags | ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
 		{&st.flagsRemove, "UPDATE placement SET flags = flags & ~?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
 		{&st.flagsReplace, "UPDATE placement SET flags = ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},

@@ -19,7 +19,7 @@ func (s *Store) compact() error {
 		return fmt.Errorf("compacting the journal: %w", err)
 	}
 	var seq uint64
-	if err := tx.QueryRowContext(ctx, "SELECT seq FROM state").Scan(&seq); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT max(seq, (SELECT coalesce(max(modseq), 0) FROM mailbox)) FROM state").Scan(&seq); err != nil {
 		tx.Rollback()
 		return fmt.Errorf("compacting the journal: %w", err)
 	}
@@ -99,7 +99,7 @@ func (s *Store) writeSnapshot(ctx context.Context, tx *sql.Tx, seq uint64) error
 // snapshot writes ops that make everything as tx sees it.
 func (s *Store) snapshot(ctx context.Context, tx *sql.Tx, w *snapshotWriter) error {
 	c := &op{kind: opCounters}
-	if err := tx.QueryRowContext(ctx, "SELECT next_mailbox, next_msg, last_validity FROM state").Scan(&c.mailbox, &c.msg, &c.validity); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT next_mailbox, max(next_msg, (SELECT coalesce(max(id), 0) + 1 FROM message)), last_validity FROM state").Scan(&c.mailbox, &c.msg, &c.validity); err != nil {
 		return err
 	}
 	if err := w.add(c); err != nil {

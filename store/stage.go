@@ -127,8 +127,12 @@ func (st *Staged) finish(msg int64, d *Delivery) (o *op, err error) {
 	if st.err != nil {
 		return nil, st.err
 	}
-	t := trailer{prefix: d.Prefix, annex: d.Annex, sum: st.SHA256(), size: st.size}
-	o = &op{kind: opMessage, msg: msg, id: d.ID, value: d.Annex, rawSize: st.size, size: st.size + int64(len(d.Prefix)), sum: t.sum}
+	var annex []byte
+	if len(d.Annex) > 0 {
+		annex = packTrace(d.Annex)
+	}
+	t := trailer{prefix: d.Prefix, annex: annex, sum: st.SHA256(), size: st.size}
+	o = &op{kind: opMessage, msg: msg, id: d.ID, rawSize: st.size, size: st.size + int64(len(d.Prefix)), sum: t.sum}
 	if st.zenc != nil {
 		return o, st.finishLarge(o, d, &t)
 	}

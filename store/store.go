@@ -38,6 +38,7 @@ type Store struct {
 	committedMsg   int64
 	lastValidity   uint32
 	lastFlush      time.Duration
+	peers          int // how many requests came together lately
 	redo           *redoLog
 	journal        *journal
 	covering       chan error // a checkpoint under way, or nil
@@ -219,7 +220,8 @@ func folderUsed(dir string) (bool, error) {
 
 // loadState reads counters, mailboxes and subscriptions into memory.
 func (s *Store) loadState(ctx context.Context) error {
-	err := s.conn.QueryRowContext(ctx, "SELECT seq, next_mailbox, next_msg, last_validity FROM state").
+	err := s.conn.QueryRowContext(ctx, `SELECT max(seq, (SELECT coalesce(max(modseq), 0) FROM mailbox)), next_mailbox,
+		max(next_msg, (SELECT coalesce(max(id), 0) + 1 FROM message)), last_validity FROM state`).
 		Scan(&s.seq, &s.nextMailbox, &s.committedMsg, &s.lastValidity)
 	if err != nil {
 		return fmt.Errorf("reading the index: %w", err)
@@ -275,6 +277,9 @@ func (s *Store) Close() error {
 	<-s.stopped
 	s.bg.Wait()
 	err := s.checkpoint()
+	if err == nil {
+		err = s.redo.clear(s.seq + 1)
+	}
 	s.release()
 	return err
 }

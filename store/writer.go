@@ -76,17 +76,22 @@ func (s *Store) run() {
 			}
 		}
 		carry = s.commitBatch(s.gather(batch))
+		if s.manyTraces() {
+			s.flushTraces()
+		}
 	}
 }
 
-// gather adds to batch what waits already, and waits for those who are still
-// handing over a message, but no longer than the last flush took: then the next
-// flush would serve them no later.
+// gather adds to batch what waits already. It waits for company too, where
+// some is likely: for those who are handing over a message just now, and for as
+// many as came lately. It never waits longer than the last flush took, so
+// nobody is served later than by the flush after that one.
 func (s *Store) gather(batch []*request) []*request {
 	bytes := 0
 	for _, r := range batch {
 		bytes += r.bytes
 	}
+	defer func() { s.peers = max(len(batch), s.peers-1) }()
 	var company <-chan time.Time
 	for len(batch) < maxGroup && bytes < maxGroupBytes {
 		select {
@@ -96,7 +101,7 @@ func (s *Store) gather(batch []*request) []*request {
 			continue
 		default:
 		}
-		if s.staging.Load() == 0 || s.lastFlush == 0 {
+		if s.lastFlush == 0 || s.staging.Load() == 0 && len(batch) >= s.peers {
 			return batch
 		}
 		if company == nil {
@@ -210,9 +215,6 @@ func contains(rs []*request, r *request) bool {
 // kept, and nothing of it will be found after a crash.
 func (s *Store) commit(g *group) error {
 	err := g.finish()
-	if err == nil {
-		err = s.writeTraces(g.ctx)
-	}
 	var body encoder
 	if err == nil {
 		for _, o := range g.ops {
