@@ -25,7 +25,8 @@ func runList(s *session, c *call) error {
 	if err := c.Space(); err != nil {
 		return err
 	}
-	if c.Peek() == '(' {
+	extended := c.Peek() == '('
+	if extended {
 		if err := l.readOptions(s, c, listSelection); err != nil {
 			return err
 		}
@@ -54,7 +55,8 @@ func runList(s *session, c *call) error {
 	if err := c.End(); err != nil {
 		return err
 	}
-	if empty {
+	// In the extended form an empty pattern is one like others.
+	if empty && !extended {
 		s.w.B = append(s.w.B, `* LIST (\Noselect) "/" ""`...)
 		s.w.End()
 		return nil

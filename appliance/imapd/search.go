@@ -19,9 +19,9 @@ type searching struct {
 	min, max, count, all, save bool
 	root                       searchNode
 	need                       searchNeed
-	// modseq tells that MODSEQ was a criterion, highest that of the results.
+	// modseq tells that MODSEQ was a criterion; modseqs are those of the results.
 	modseq  bool
-	highest uint64
+	modseqs []uint64
 }
 
 // searchNeed is what the criteria look at.
@@ -162,7 +162,7 @@ func (q *searching) writePlain(s *session, c *call, found []uint32) {
 	if q.modseq && len(found) > 0 {
 		w = append(w, " ("...)
 		w = append(w, "MODSEQ "...)
-		w = wire.AppendNumber(w, q.highest)
+		w = wire.AppendNumber(w, slices.Max(q.modseqs))
 		w = append(w, ')')
 	}
 	s.w.B = w
@@ -215,10 +215,25 @@ func (q *searching) writeExtended(s *session, c *call, found []uint32) {
 		w = wire.AppendSet(w, numbers)
 	}
 	if q.modseq && len(found) > 0 {
-		put(" MODSEQ ", q.highest)
+		put(" MODSEQ ", q.highestReturned())
 	}
 	s.w.B = w
 	s.w.End()
+}
+
+// highestReturned is the highest mod-sequence of the messages that the response
+// tells of: with MIN and MAX alone, of these (RFC 7162, section 3.1.5).
+func (q *searching) highestReturned() uint64 {
+	first, last := q.modseqs[0], q.modseqs[len(q.modseqs)-1]
+	switch {
+	case q.all || q.count || !q.min && !q.max:
+		return slices.Max(q.modseqs)
+	case q.min && q.max:
+		return max(first, last)
+	case q.min:
+		return first
+	}
+	return last
 }
 
 // run gives the sequence numbers of the messages that match, ascending. Each
@@ -231,6 +246,7 @@ func (q *searching) run(s *session) ([]uint32, error) {
 	entries := make([]store.Entry, 0, min(searchChunk, len(b.uids)))
 	var open []store.Entry
 	verdicts := make([]verdict, min(searchChunk, len(b.uids)))
+	m := searched{box: b}
 	for lo := 0; lo < len(b.uids); lo += searchChunk {
 		hi := min(lo+searchChunk, len(b.uids))
 		entries = b.live.Lookup(entries[:0], b.uids[lo:hi])
@@ -240,7 +256,7 @@ func (q *searching) run(s *session) ([]uint32, error) {
 				verdicts[i] = isNo
 				continue
 			}
-			m := searched{box: b, seq: lo + i + 1, entry: &entries[i]}
+			m.seq, m.entry = lo+i+1, &entries[i]
 			verdicts[i] = q.root.decide(&m, costMemory)
 			if verdicts[i] == isOpen {
 				open = append(open, entries[i])
@@ -254,7 +270,9 @@ func (q *searching) run(s *session) ([]uint32, error) {
 		for i := range entries {
 			if verdicts[i] == isYes {
 				found = append(found, uint32(lo+i+1))
-				q.highest = max(q.highest, entries[i].ModSeq)
+				if q.modseq {
+					q.modseqs = append(q.modseqs, entries[i].ModSeq)
+				}
 			}
 		}
 		if err := s.srv.ctx.Err(); err != nil {
@@ -273,15 +291,17 @@ func (q *searching) decideRows(s *session, lo int, entries, open []store.Entry, 
 	if q.need.files {
 		cols |= store.ColStructure
 	}
+	m := searched{box: s.box}
 	err := s.srv.store.Rows(s.srv.ctx, s.box.id, open, cols, func(e *store.Entry, r *store.Row) error {
 		for entries[at].UID != e.UID {
 			at++
 		}
-		m := searched{box: s.box, seq: lo + at + 1, entry: &entries[at], row: r}
+		m.seq, m.entry, m.row = lo+at+1, &entries[at], r
 		verdicts[at] = q.root.decide(&m, costRow)
 		if verdicts[at] == isOpen {
-			m.row = cloneRow(r)
-			files = append(files, m)
+			later := m
+			later.row = cloneRow(r)
+			files = append(files, later)
 		}
 		return nil
 	})
