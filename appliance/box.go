@@ -68,7 +68,7 @@ func (b *Box) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := b.build(); err != nil {
-		return err
+		return ofDisk(b.dir, err)
 	}
 	if b.sockets, err = listen(ctx, b.dir, b.config); err != nil {
 		return err

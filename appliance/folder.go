@@ -56,23 +56,35 @@ type sentence struct {
 func (s sentence) Error() string { return s.text }
 func (s sentence) Unwrap() error { return s.cause }
 
+// ofDisk puts err into a plain sentence where the disk of the data folder is to
+// blame, and leaves it as it is where something else is.
+func ofDisk(dir string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) {
+		return plainly(dir, err)
+	}
+	return err
+}
+
 // plainly puts what went wrong with a data folder into one plain sentence.
 func plainly(dir string, err error) error {
-	switch {
-	case err == nil, errors.Is(err, control.ErrPathTooLong):
+	var said sentence
+	if err == nil || errors.As(err, &said) || errors.Is(err, control.ErrPathTooLong) {
 		return err
-	case errors.Is(err, store.ErrLocked):
-		return sentence{fmt.Sprintf("another hauspost is using the data folder %s: only one can run on it at a time", dir), err}
-	case errors.Is(err, store.ErrVersion):
-		return fmt.Errorf("the data folder %s was made by another version of hauspost, which this one (it changed nothing) does not understand: use that version or a newer one (%w)", dir, err)
-	case errors.Is(err, store.ErrIndexMissing):
-		return fmt.Errorf("the index of the mail (hauspost.db) is missing in %s: run `hauspost store rebuild --data %s`", dir, dir)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("the disk of the data folder %s is full: free some space and try again", dir)
-	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("the disk of the data folder %s can only be read: make it writable and try again", dir)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("files in the data folder %s cannot be written by this user: give them to the user that runs hauspost (%w)", dir, err)
 	}
-	return fmt.Errorf("opening the data folder %s: %w", dir, err)
+	say := func(format string, args ...any) error { return sentence{fmt.Sprintf(format, args...), err} }
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return say("another hauspost is using the data folder %s: only one can run on it at a time", dir)
+	case errors.Is(err, store.ErrVersion):
+		return say("the data folder %s was made by another version of hauspost, which this one (it changed nothing) does not understand: use that version or a newer one (%v)", dir, err)
+	case errors.Is(err, store.ErrIndexMissing):
+		return say("the index of the mail (hauspost.db) is missing in %s: run `hauspost store rebuild --data %s`", dir, dir)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return say("the disk of the data folder %s is full: free some space and try again", dir)
+	case errors.Is(err, syscall.EROFS):
+		return say("the disk of the data folder %s can only be read: make it writable and try again", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return say("files in the data folder %s cannot be written by this user: give them to the user that runs hauspost (%v)", dir, err)
+	}
+	return say("opening the data folder %s: %v", dir, err)
 }

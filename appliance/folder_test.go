@@ -36,6 +36,9 @@ func TestPlainSentences(t *testing.T) {
 		if got == nil || !strings.HasPrefix(got.Error(), want) || strings.Contains(got.Error(), "\n") {
 			t.Errorf("%v is told as %q, want %q", err, got, want)
 		}
+		if again := plainly("/d", fmt.Errorf("b: %w", got)); !strings.HasSuffix(again.Error(), got.Error()) || !errors.Is(again, err) {
+			t.Errorf("%v told twice is %q", err, again)
+		}
 	}
 	if err := plainly("/d", nil); err != nil {
 		t.Errorf("no error is told as %q", err)

@@ -242,7 +242,7 @@ func TestBreachesAreSeen(t *testing.T) {
 	}
 }
 
-func TestEveryPackageHasAComment(t *testing.T) {
+func TestPackageComments(t *testing.T) {
 	t.Parallel()
 	for path, p := range ours(t) {
 		want := "Package " + p.Name

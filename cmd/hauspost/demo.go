@@ -117,7 +117,7 @@ func printDemo(w io.Writer, d demonstration) {
 		if p.Password != "" {
 			fmt.Fprintf(w, "  %s has the password %s\n", p.Address, p.Password)
 		} else {
-			fmt.Fprintf(w, "  %s: to set a new password: hauspost account passwd %s --data %s\n", p.Address, p.Address, d.Data)
+			fmt.Fprintf(w, "  %s: to set a new password: %s account passwd %s --data %s\n", p.Address, os.Args[0], p.Address, d.Data)
 		}
 	}
 	if d.People[0].Password != "" {
@@ -127,7 +127,7 @@ func printDemo(w io.Writer, d demonstration) {
 	fmt.Fprintf(w, "or without swaks:\n  printf 'From: %s\\nTo: %s\\nSubject: Hello\\n\\nIt works.\\n' | curl --crlf smtp://%s --mail-from %s --mail-rcpt %s -T -\n",
 		d.People[0].Address, d.People[1].Address, at(d.Ready, "smtp"), d.People[0].Address, d.People[1].Address)
 	fmt.Fprintf(w, "\nRead the newest one:\n  %s\n", d.Read)
-	fmt.Fprintf(w, "\nLook at the box:\n  hauspost status --data %s\n  hauspost log --data %s\n\nStop it with Ctrl-C.\n", d.Data, d.Data)
+	fmt.Fprintf(w, "\nLook at the box:\n  %s status --data %s\n  %s log --data %s\n\nStop it with Ctrl-C.\n", os.Args[0], d.Data, os.Args[0], d.Data)
 }
 
 // at gives the first address of a service, as a client on this machine would

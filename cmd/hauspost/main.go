@@ -26,6 +26,7 @@ import (
 var version = "development"
 
 func main() {
+	syscall.Umask(0o077) // nothing that a box writes is for others
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
