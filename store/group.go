@@ -227,11 +227,9 @@ func (g *group) applyMessage(o *op) error {
 		d = &again
 	}
 	g.nextMsg = max(g.nextMsg, o.msg+1)
-	st := g.s.stmts
-	if err := g.exec(st.message, o.msg, o.id[:], o.rawSize, o.size, o.sum[:], o.refs, nonNil(d.Envelope), nonNil(d.Structure)); err != nil {
-		return err
-	}
-	return g.exec(st.search, o.msg, []byte(d.From), []byte(d.To), []byte(d.Cc), []byte(d.Bcc), []byte(d.Subject), []byte(d.MessageID), d.Sent)
+	return g.exec(g.s.stmts.message, o.msg, o.id[:], o.rawSize, o.size, o.sum[:], o.refs, d.Sent,
+		[]byte(d.From), []byte(d.To), []byte(d.Cc), []byte(d.Bcc), []byte(d.Subject), []byte(d.MessageID),
+		nonNil(d.Structure), nonNil(d.Envelope))
 }
 
 func nonNil(b []byte) []byte {

@@ -150,10 +150,8 @@ func (s *Store) dropReferences(ctx context.Context) (int, []reaped, error) {
 		if err != nil {
 			return 0, nil, fmt.Errorf("message %d: %w", t.msg, err)
 		}
-		for _, q := range []string{"DELETE FROM message WHERE id = ?", "DELETE FROM search WHERE id = ?"} {
-			if _, err := s.conn.ExecContext(ctx, q, t.msg); err != nil {
-				return 0, nil, err
-			}
+		if _, err := s.conn.ExecContext(ctx, "DELETE FROM message WHERE id = ?", t.msg); err != nil {
+			return 0, nil, err
 		}
 		r := reaped{msg: t.msg}
 		copy(r.id[:], file)

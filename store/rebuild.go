@@ -78,7 +78,6 @@ func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
 		"DELETE FROM mailbox WHERE dead = 1",
 		"UPDATE tombstone SET msg = NULL",
 		"DELETE FROM message WHERE id NOT IN (SELECT id FROM used)",
-		"DELETE FROM search WHERE id NOT IN (SELECT id FROM used)",
 		"UPDATE message SET refs = (SELECT n FROM used WHERE used.id = message.id)",
 		"DROP TABLE used",
 		"DELETE FROM trace",
@@ -207,7 +206,6 @@ func (s *Store) letGo(ctx context.Context, msg int64) error {
 	for _, q := range []string{
 		"DELETE FROM placement WHERE msg = ?",
 		"DELETE FROM message WHERE id = ?",
-		"DELETE FROM search WHERE id = ?",
 	} {
 		if _, err := s.conn.ExecContext(ctx, q, msg); err != nil {
 			return fmt.Errorf("rebuilding: %w", err)

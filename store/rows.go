@@ -79,22 +79,25 @@ func (b *rowBuffer) row(i int) *Row {
 	return r
 }
 
-var rowQueries = map[Columns]string{
-	ColEnvelope:                            "SELECT p.uid, m.envelope FROM placement p JOIN message m ON m.id = p.msg",
-	ColStructure:                           "SELECT p.uid, m.structure FROM placement p JOIN message m ON m.id = p.msg",
-	ColEnvelope | ColStructure:             "SELECT p.uid, m.envelope, m.structure FROM placement p JOIN message m ON m.id = p.msg",
-	ColSearch:                              "SELECT p.uid, s.sfrom, s.sto, s.scc, s.sbcc, s.subject, s.messageid, s.sent FROM placement p JOIN search s ON s.id = p.msg",
-	ColEnvelope | ColSearch:                "SELECT p.uid, m.envelope, s.sfrom, s.sto, s.scc, s.sbcc, s.subject, s.messageid, s.sent FROM placement p JOIN message m ON m.id = p.msg JOIN search s ON s.id = p.msg",
-	ColStructure | ColSearch:               "SELECT p.uid, m.structure, s.sfrom, s.sto, s.scc, s.sbcc, s.subject, s.messageid, s.sent FROM placement p JOIN message m ON m.id = p.msg JOIN search s ON s.id = p.msg",
-	ColEnvelope | ColStructure | ColSearch: "SELECT p.uid, m.envelope, m.structure, s.sfrom, s.sto, s.scc, s.sbcc, s.subject, s.messageid, s.sent FROM placement p JOIN message m ON m.id = p.msg JOIN search s ON s.id = p.msg",
+const searchColumns = "m.sfrom, m.sto, m.scc, m.sbcc, m.subject, m.messageid, m.sent"
+
+var rowColumns = map[Columns]string{
+	ColEnvelope:                            "m.envelope",
+	ColStructure:                           "m.structure",
+	ColEnvelope | ColStructure:             "m.envelope, m.structure",
+	ColSearch:                              searchColumns,
+	ColEnvelope | ColSearch:                "m.envelope, " + searchColumns,
+	ColStructure | ColSearch:               "m.structure, " + searchColumns,
+	ColEnvelope | ColStructure | ColSearch: "m.envelope, m.structure, " + searchColumns,
 }
 
 func (s *Store) rowRange(ctx context.Context, mailbox int64, first, last uint32, entries []Entry, cols Columns, b *rowBuffer) error {
-	query, ok := rowQueries[cols]
+	columns, ok := rowColumns[cols]
 	if !ok {
 		return fmt.Errorf("reading the index: no columns %d", cols)
 	}
-	rows, err := s.readers.QueryContext(ctx, query+" WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid", mailbox, first, last)
+	rows, err := s.readers.QueryContext(ctx, "SELECT p.uid, "+columns+
+		" FROM placement p JOIN message m ON m.id = p.msg WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid", mailbox, first, last)
 	if err != nil {
 		return fmt.Errorf("reading the index: %w", err)
 	}

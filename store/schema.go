@@ -20,8 +20,8 @@ const (
 // The index. Times are Unix seconds; see types.go for the other units.
 //
 // Placements are clustered by mailbox and UID, so that a mailbox is read and
-// changed in runs. Search forms stand apart from the large columns so that a
-// scan touches few pages. Tombstones keep what was expunged for QRESYNC, and
+// changed in runs. Search forms stand before the larger columns, so that a scan
+// need not read those. Tombstones keep what was expunged for QRESYNC, and
 // name the message until the reaper has taken its reference back. Traces are
 // clustered by the time in the message's ID: their id is that time in
 // milliseconds and a number of 20 bits.
@@ -63,18 +63,15 @@ CREATE TABLE message (
 	size INTEGER NOT NULL,
 	sum BLOB NOT NULL,
 	refs INTEGER NOT NULL,
-	envelope BLOB NOT NULL,
-	structure BLOB NOT NULL
-);
-CREATE TABLE search (
-	id INTEGER PRIMARY KEY,
+	sent INTEGER NOT NULL,
 	sfrom BLOB NOT NULL,
 	sto BLOB NOT NULL,
 	scc BLOB NOT NULL,
 	sbcc BLOB NOT NULL,
 	subject BLOB NOT NULL,
 	messageid BLOB NOT NULL,
-	sent INTEGER NOT NULL
+	structure BLOB NOT NULL,
+	envelope BLOB NOT NULL
 );
 CREATE TABLE placement (
 	mailbox INTEGER NOT NULL,
@@ -169,11 +166,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // statements are the writer's prepared statements.
 type statements struct {
-	begin, commit, rollback                  *sql.Stmt
-	state, docPut, docDelete, docGet         *sql.Stmt
-	box, message, search, place, refs, trace *sql.Stmt
-	flagsAdd, flagsRemove, flagsReplace      *sql.Stmt
-	bury, remove                             *sql.Stmt
+	begin, commit, rollback             *sql.Stmt
+	state, docPut, docDelete, docGet    *sql.Stmt
+	box, message, place, refs, trace    *sql.Stmt
+	flagsAdd, flagsRemove, flagsReplace *sql.Stmt
+	bury, remove                        *sql.Stmt
 }
 
 func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
@@ -190,8 +187,7 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.docDelete, "DELETE FROM doc WHERE kind = ? AND key = ?"},
 		{&st.docGet, "SELECT value FROM doc WHERE kind = ? AND key = ?"},
 		{&st.box, "INSERT OR REPLACE INTO mailbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
-		{&st.message, "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
-		{&st.search, "INSERT OR REPLACE INTO search VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&st.message, "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&st.place, "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&st.refs, "UPDATE message SET refs = refs + 1 WHERE id = ?"},
 		{&st.trace, "INSERT INTO trace SELECT coalesce(max(id) + 1, ?1), ?2, ?3 FROM trace WHERE id BETWEEN ?1 AND ?1 + 1048575"},

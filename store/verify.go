@@ -287,6 +287,6 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	if err := unix.Statfs(s.dir, &fs); err != nil {
 		return st, fmt.Errorf("asking for the free space: %w", err)
 	}
-	st.FreeBytes = int64(fs.Bavail) * fs.Bsize
+	st.FreeBytes = int64(fs.Bavail) * int64(fs.Bsize) // Bsize is 32 bits wide on 32-bit machines
 	return st, ctx.Err()
 }
