@@ -20,6 +20,9 @@ const (
 	// possible, and else held in memory by a few at a time only.
 	streamFrom = 1 << 20
 	maxItems   = 200
+	// headerFrom is the size from which a message is not read as a whole where
+	// its header is all that is asked for.
+	headerFrom = 128 << 10
 )
 
 var fileBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
@@ -54,7 +57,7 @@ type fetcher struct {
 	e                   *store.Entry
 	seq                 int
 	envelope, structure []byte
-	raw                 []byte
+	raw, head           []byte
 	root                *message.Part
 	// unread counts messages that could not be read, missing those that are
 	// gone.
@@ -250,7 +253,8 @@ func (f *fetcher) chunk(lo, hi int) error {
 			continue
 		}
 		f.e, f.seq = e, lo+i+1
-		f.envelope, f.structure, f.root, f.raw = nil, nil, nil, nil
+		f.envelope, f.structure, f.root = nil, nil, nil
+		f.raw, f.head = nil, nil
 		if f.cols|f.fileCols() != 0 {
 			at := f.blobs[i]
 			f.envelope, f.structure = f.arena[at.start:at.middle], f.arena[at.middle:at.end]
@@ -391,7 +395,40 @@ func (f *fetcher) load() error {
 		return io.ErrUnexpectedEOF
 	}
 	*f.buf, f.raw, f.release = raw, raw, release
+	f.head, _ = message.SplitHeader(raw)
 	return nil
+}
+
+// loadHeader reads the header of the message at hand into memory, and of a
+// large message nothing else.
+func (f *fetcher) loadHeader() error {
+	if f.head != nil {
+		return nil
+	}
+	if f.e.Size < headerFrom {
+		return f.load()
+	}
+	r, err := f.s.srv.store.OpenMessage(f.s.srv.ctx, *f.e)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	const step = 16 << 10
+	for b := (*f.buf)[:0]; len(b) < streamFrom; {
+		b = slices.Grow(b, step)
+		n, err := io.ReadFull(r, b[len(b):len(b)+step])
+		b = b[:len(b)+n]
+		*f.buf = b
+		// The last octets may belong to the end of the header.
+		if head, body := message.SplitHeader(b); len(body) > 0 {
+			f.head = head
+			return nil
+		}
+		if err != nil {
+			break // all header, or damaged, which load finds out
+		}
+	}
+	return f.load()
 }
 
 // readWhole reads a message into memory. Of large ones only a few are held at a

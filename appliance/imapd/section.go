@@ -176,7 +176,11 @@ func (sec *section) write(f *fetcher) error {
 			return f.stream(start, end)
 		}
 	}
-	if err := f.load(); err != nil {
+	load := f.load
+	if len(sec.path) == 0 && sec.what == message.SectionHeader {
+		load = f.loadHeader
+	}
+	if err := load(); err != nil {
 		return err
 	}
 	b, found, err := sec.take(f)
@@ -196,14 +200,13 @@ func (sec *section) write(f *fetcher) error {
 // take gives the section from the message in memory.
 func (sec *section) take(f *fetcher) (b []byte, found bool, err error) {
 	if len(sec.path) == 0 {
-		header, body := message.SplitHeader(f.raw)
 		switch {
 		case sec.fields != nil:
-			return message.HeaderFields(header, sec.fields, sec.not), true, nil
+			return message.HeaderFields(f.head, sec.fields, sec.not), true, nil
 		case sec.what == message.SectionHeader:
-			return header, true, nil
+			return f.head, true, nil
 		case sec.what == message.SectionText:
-			return body, true, nil
+			return f.raw[len(f.head):], true, nil
 		}
 		return f.raw, true, nil
 	}

@@ -84,6 +84,16 @@ func (w *Writer) Flush() error {
 
 // Write sends p after what has gathered, for the octets of long literals.
 func (w *Writer) Write(p []byte) (int, error) {
+	if len(p) >= flushAt/2 {
+		// Not worth a copy.
+		if err := w.Flush(); err != nil {
+			return 0, err
+		}
+		w.broken = true
+		var n int
+		n, w.err = w.Dst.Write(p)
+		return n, w.err
+	}
 	w.B = append(w.B, p...)
 	if len(w.B) >= flushAt {
 		if err := w.Flush(); err != nil {
