@@ -83,7 +83,7 @@ type Store struct {
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s, err := open(ctx, o, osFS{}, false)
 	if err != nil {
-		return nil, err
+		return nil, full(err)
 	}
 	s.start()
 	return s, nil
