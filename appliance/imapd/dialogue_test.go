@@ -237,6 +237,8 @@ func setLimits(t *testing.T, o *imapd.Options, words []string) {
 			o.Limits.MaxLine = n
 		case "MaxMailboxes":
 			o.Limits.MaxMailboxes = n
+		case "LoginDelay":
+			o.Limits.LoginDelay = time.Duration(n) * time.Millisecond
 		case "Plaintext":
 			o.PlaintextOnLoopback = n != 0
 		default:
