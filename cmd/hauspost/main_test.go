@@ -3,13 +3,16 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/smtp"
@@ -17,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,6 +47,7 @@ func TestMain(m *testing.M) {
 //	ports                    set OFFSET to a port offset that is free
 //	up DIR                   wait until the box on DIR answers
 //	term DIR                 send SIGTERM to the box on DIR
+//	shape [DEPTH]            put the JSON of stdout into lines of key and type
 //	systemd                  set NOTIFY_SOCKET as systemd does
 //	told STATE               wait until systemd was told that
 //	send PORT FROM TO FILE   hand a message over by SMTP
@@ -65,7 +70,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code": code, "ports": ports, "up": up, "term": terminate, "systemd": systemd, "told": told,
+			"code": code, "ports": ports, "up": up, "term": terminate, "systemd": systemd, "told": told, "shape": shape,
 			"send": send, "fetch": fetch, "nodns": nodns, "set": set, "traceid": traceid,
 			"secret": secret, "nosecret": nosecret,
 		},
@@ -144,6 +149,53 @@ func terminate(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("no box runs on %s", args[0])
+}
+
+// shape prints what programs rely on: which keys there are and of which type,
+// without the values, down to a depth.
+func shape(ts *testscript.TestScript, _ bool, args []string) {
+	depth := 10
+	if len(args) > 0 {
+		var err error
+		depth, err = strconv.Atoi(args[0])
+		ts.Check(err)
+	}
+	lines := map[string]bool{}
+	var walk func(path string, v any, depth int)
+	walk = func(path string, v any, depth int) {
+		switch v := v.(type) {
+		case map[string]any:
+			if depth == 0 {
+				lines[path+" object"] = true
+				return
+			}
+			for k, e := range v {
+				walk(path+"."+k, e, depth-1)
+			}
+		case []any:
+			if len(v) == 0 {
+				lines[path+"[] empty"] = true
+			}
+			for _, e := range v {
+				walk(path+"[]", e, depth)
+			}
+		default:
+			word := map[string]string{"float64": "number", "bool": "boolean", "<nil>": "null"}[fmt.Sprintf("%T", v)]
+			lines[path+" "+cmp.Or(word, fmt.Sprintf("%T", v))] = true
+		}
+	}
+	for d := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout"))); ; {
+		var v any
+		err := d.Decode(&v)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		ts.Check(err)
+		walk("", v, depth)
+	}
+	for _, l := range slices.Sorted(maps.Keys(lines)) {
+		fmt.Fprintln(ts.Stdout(), l)
+	}
 }
 
 func systemd(ts *testscript.TestScript, _ bool, _ []string) {
