@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,7 +153,9 @@ type result struct {
 // run runs a command of the command line on the box.
 func (b *box) run(stdin string, args ...string) result {
 	b.t.Helper()
-	cmd := exec.Command(binary, append(args, "--data", b.dir)...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, append(args, "--data", b.dir)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -23,7 +23,8 @@ type load struct {
 	senders int
 	people  []string
 	actors  []*actor
-	// retry: the box may refuse for now, and senders try the same letter again.
+	// retry: the box may refuse for now or break connections; senders try a
+	// refused letter again.
 	retry bool
 	size  func(*rand.Rand) int
 
@@ -82,34 +83,53 @@ func (l *load) sendOn(ctx context.Context, i int, r *rand.Rand) {
 			s.close()
 		}
 	}()
+	var m *letter
+	var content []byte
+	var to []string
 	for ctx.Err() == nil {
 		if s == nil {
 			var err error
 			if s, err = dial(l.b.smtp); err != nil {
 				s = nil
-				if !l.interrupted(ctx) && !l.retry {
-					l.t.Errorf("sender %d cannot connect: %v", i, err)
+				if l.refusedToWork(ctx, fmt.Errorf("sender %d cannot connect: %w", i, err)) {
+					return
 				}
-				if l.retry && !l.ending.Load() {
-					time.Sleep(10 * time.Millisecond)
-					continue
-				}
-				return
+				continue
 			}
 		}
-		m, content := compose(fmt.Sprintf("s%d", l.next.Add(1)), l.size(r), r)
-		to := pick(r, l.people)
-		if err := l.deliver(s, m, content, to); err != nil {
-			s.close()
-			s = nil
-			if !l.retry {
-				if !l.interrupted(ctx) {
-					l.t.Errorf("sender %d: %v", i, err)
-				}
-				return
-			}
+		if m == nil {
+			m, content = compose(fmt.Sprintf("s%d", l.next.Add(1)), l.size(r), r)
+			to = pick(r, l.people)
+		}
+		err := l.deliver(s, m, content, to)
+		if err == nil {
+			m = nil
+			continue
+		}
+		s.close()
+		s = nil
+		if l.refusedToWork(ctx, fmt.Errorf("sender %d: %w", i, err)) {
+			return
+		}
+		var no *refusal
+		if !errors.As(err, &no) {
+			m = nil // nobody knows: it is not sent again
 		}
 	}
+}
+
+// refusedToWork tells whether a worker has to end after an error: at the end,
+// or at an error that must not be, which fails the test.
+func (l *load) refusedToWork(ctx context.Context, err error) bool {
+	switch {
+	case l.interrupted(ctx):
+		return true
+	case !l.retry:
+		l.t.Error(err)
+		return true
+	}
+	time.Sleep(10 * time.Millisecond) // as a sender would, if longer
+	return false
 }
 
 // deliver sends a letter and keeps the ledger.
