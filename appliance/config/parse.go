@@ -36,14 +36,14 @@ func parse(name string, data []byte, steps []migration) (*Config, error) {
 	if err := toml.Unmarshal(data, &doc); err != nil {
 		return nil, Faults{formFault(name, err)}
 	}
-	p := &parser{name: name, data: data, seen: map[string]at{}, config: Default("")}
+	p := &parser{name: name, data: data, lines: bytes.Split(data, []byte("\n")), seen: map[string]at{}, config: Default("")}
 	migrated, f := migrate(doc, steps)
 	if f != nil {
 		f.File, f.Line = name, p.lineOfKey("version")
 		return nil, Faults{*f}
 	}
 	if migrated != nil {
-		p.data, p.moved = migrated, true
+		p.data, p.lines, p.moved = migrated, bytes.Split(migrated, []byte("\n")), true
 	}
 	p.walk()
 	p.required()
@@ -80,6 +80,7 @@ type at struct {
 type parser struct {
 	name   string
 	data   []byte
+	lines  [][]byte
 	moved  bool // the data is the outcome of a migration: lines mean nothing
 	config *Config
 	seen   map[string]at
@@ -162,11 +163,10 @@ func (p *parser) valueText(u *unstable.Parser, value *unstable.Node, line int) s
 	if value.Raw.Length > 0 && value.Raw.Length <= 60 {
 		return string(u.Raw(value.Raw))
 	}
-	lines := bytes.Split(p.data, []byte("\n"))
-	if line < 1 || line > len(lines) {
+	if line < 1 || line > len(p.lines) {
 		return ""
 	}
-	_, after, _ := strings.Cut(string(lines[line-1]), "=")
+	_, after, _ := strings.Cut(string(p.lines[line-1]), "=")
 	after = strings.TrimSpace(after)
 	if i := strings.Index(after, " #"); i >= 0 && strings.Count(after[:i], `"`)%2 == 0 {
 		after = strings.TrimSpace(after[:i])
@@ -178,7 +178,7 @@ func (p *parser) valueText(u *unstable.Parser, value *unstable.Node, line int) s
 }
 
 func (p *parser) lineOfKey(name string) int {
-	for i, line := range bytes.Split(p.data, []byte("\n")) {
+	for i, line := range p.lines {
 		if before, _, ok := bytes.Cut(line, []byte("=")); ok && string(bytes.TrimSpace(before)) == name {
 			return i + 1
 		}
