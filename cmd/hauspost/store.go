@@ -25,7 +25,7 @@ func (a *app) storeCommand() *cobra.Command {
 			}
 			r.Problems = notNil(r.Problems)
 			if err := a.show(r, func(w io.Writer) {
-				fmt.Fprintf(w, "Looked at %d messages in %d mailboxes, %s.\n", r.Messages, r.Mailboxes, about(r.Bytes))
+				fmt.Fprintf(w, "Looked at %d message files and %d mailboxes, %s.\n", r.Messages, r.Mailboxes, about(r.Bytes))
 				printProblems(w, r.Problems)
 			}); err != nil {
 				return err
