@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -104,4 +105,10 @@ func tmpfs(t *testing.T, megabytes string) *mounted {
 	command(t, "mount", "-t", "tmpfs", "-o", "size="+megabytes+"m", "tmpfs", m.at)
 	t.Cleanup(m.unmount)
 	return m
+}
+
+// oneSentence tells whether text is one line from the program, without the
+// traces of a crash.
+func oneSentence(text string) bool {
+	return strings.HasPrefix(text, "hauspost: ") && strings.Count(text, "\n") == 1 && len(text) < 500
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -48,7 +49,9 @@ func mailboxes(c *imapclient.Client) ([]string, error) {
 	}
 	var names []string
 	for _, m := range list {
-		names = append(names, m.Mailbox)
+		if !slices.Contains(m.Attrs, imap.MailboxAttrNoSelect) && !slices.Contains(m.Attrs, imap.MailboxAttrNonExistent) {
+			names = append(names, m.Mailbox)
+		}
 	}
 	return names, nil
 }
