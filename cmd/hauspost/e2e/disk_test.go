@@ -28,13 +28,6 @@ func needs(t *testing.T, programs ...string) {
 	}
 }
 
-func command(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-}
-
 // mounted is a file system of a test's own.
 type mounted struct {
 	t         *testing.T

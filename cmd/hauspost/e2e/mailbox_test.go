@@ -18,7 +18,10 @@ func (b *box) dialIMAP(person string) (*imapclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := imapclient.New(conn, nil)
+	return b.login(imapclient.New(conn, nil), person)
+}
+
+func (b *box) login(c *imapclient.Client, person string) (*imapclient.Client, error) {
 	if err := c.WaitGreeting(); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("waiting for the greeting: %w", err)
