@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 const (
@@ -19,6 +18,10 @@ const (
 	inlineLimit = 64 << 10
 	// headLimit is how much of the content Head keeps.
 	headLimit = 256 << 10
+	// maxEncoders is how many messages are compressed while they come in: each
+	// takes about a megabyte of memory for as long as its sender likes. Those
+	// beyond are kept as they are.
+	maxEncoders = 16
 )
 
 // Staged is message content on its way in: in memory while it is small, in a
@@ -35,7 +38,9 @@ type Staged struct {
 	// Set once the content has moved to a file.
 	tmp  string
 	f    file
-	zenc *zstd.Encoder
+	zenc io.WriteCloser
+	// encoding: this is one of maxEncoders.
+	encoding bool
 }
 
 var stageBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
@@ -79,10 +84,16 @@ func (st *Staged) spill() error {
 		return fmt.Errorf("staging a message: %w", err)
 	}
 	st.f = f
-	st.zenc = newEncoder(f)
+	if st.encoding = st.s.encoders.Add(1) <= maxEncoders; st.encoding {
+		st.zenc = newEncoder(f)
+	} else {
+		st.s.encoders.Add(-1)
+		st.zenc = &rawFrame{w: f}
+	}
 	if _, err := st.zenc.Write(st.buf); err != nil {
 		return fmt.Errorf("staging a message: %w", err)
 	}
+	st.buf = append(make([]byte, 0, headLimit), st.buf[:min(len(st.buf), headLimit)]...)
 	return nil
 }
 
@@ -111,10 +122,11 @@ func (st *Staged) Discard() {
 		st.f.Close()
 		st.s.fs.Remove(st.tmp)
 	}
-	if st.zenc != nil {
-		st.zenc.Reset(nil)
+	if st.encoding {
+		st.s.encoders.Add(-1)
 	}
-	if cap(st.buf) <= spillAt {
+	st.zenc = nil
+	if cap(st.buf) <= spillAt && st.tmp == "" {
 		b := st.buf
 		stageBuffers.Put(&b)
 	}

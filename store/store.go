@@ -47,6 +47,7 @@ type Store struct {
 	nextMsg    atomic.Int64
 	tmpSeq     atomic.Int64
 	staging    atomic.Int64
+	encoders   atomic.Int64
 	largeIndex sync.Mutex
 
 	queue   chan *request
