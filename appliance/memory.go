@@ -11,7 +11,7 @@ import (
 
 const (
 	leastMemory = 64 << 20
-	mostMemory  = 256 << 20
+	mostMemory  = 160 << 20
 )
 
 // limitMemory sets the soft limit of the Go heap: what the config says, or a
