@@ -49,7 +49,7 @@ func TestDiskErrors(t *testing.T) {
 			b.mustAudit(l.ledger)
 			b.stop()
 			t.Logf("%d calls failed, %d refusals, %d letters and appends acknowledged", hit, l.refusals.Load(), l.ledger.acks())
-			if hit == 0 && calls != "mkdirat" {
+			if hit == 0 {
 				t.Error("no call failed: this proves nothing")
 			}
 		})

@@ -33,17 +33,6 @@ func (b *box) login(c *imapclient.Client, person string) (*imapclient.Client, er
 	return c, nil
 }
 
-// signIn is dialIMAP for tests.
-func (b *box) signIn(person string) *imapclient.Client {
-	b.t.Helper()
-	c, err := b.dialIMAP(person)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() { c.Close() })
-	return c
-}
-
 // mailboxes lists the names of the mailboxes that can be selected.
 func mailboxes(c *imapclient.Client) ([]string, error) {
 	list, err := c.List("", "*", nil).Collect()
