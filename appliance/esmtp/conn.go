@@ -55,8 +55,9 @@ type Conn struct {
 	linger bool  // the peer may be sending still
 	cause  Cause // why it ends
 
-	mu   sync.Mutex
-	idle bool // waiting for a command outside a transaction
+	mu      sync.Mutex
+	waiting bool // for a command
+	midway  bool // within a transaction
 }
 
 func newConn(s *Server, nc net.Conn, remote netip.AddrPort, implicitTLS bool) *Conn {
@@ -170,13 +171,29 @@ func (c *Conn) guard(f func()) {
 }
 
 // drain reads what the peer has sent already, within narrow bounds: closing a
-// socket with unread input would make the network drop our last answer.
+// socket with unread input would make the network drop our last answer. When
+// the server stops only what is there already is read: nobody waits for peers
+// that have nothing to say.
 func (c *Conn) drain() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		if c.raw.SetReadDeadline(c.deadline(time.Second)) == nil {
+			defer c.whenStopping(func() { c.raw.SetReadDeadline(c.deadline(drainStopping)) })()
 			io.CopyN(io.Discard, c.raw, 64<<10)
 		}
 	}
+}
+
+const (
+	// drainStopping is drain's patience while the server stops.
+	drainStopping = 20 * time.Millisecond
+	// commandStopping is how long a peer within a transaction may take for its
+	// next command while the server stops.
+	commandStopping = 2 * time.Second
+)
+
+// whenStopping has f called when Shutdown begins, at once if it has begun.
+func (c *Conn) whenStopping(f func()) (forget func() bool) {
+	return context.AfterFunc(c.srv.awake, f)
 }
 
 // stop ends the connection once the output is written.
@@ -201,6 +218,7 @@ func (c *Conn) greet() bool {
 func (c *Conn) talksWithin(d time.Duration) bool {
 	c.in.grow()
 	c.raw.SetReadDeadline(c.deadline(d))
+	defer c.whenStopping(func() { c.raw.SetReadDeadline(time.Unix(1, 0)) })()
 	n, err := c.nc.Read(c.in.buf[c.in.w:])
 	c.in.w += n
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -271,13 +289,11 @@ func (c *Conn) fillCommand() error {
 	}
 	c.in.grow()
 	c.mu.Lock()
-	c.idle = !c.open
-	if c.idle && c.srv.closing.Load() {
-		c.idle = false
-		c.mu.Unlock()
-		return errStopping
-	}
+	c.waiting, c.midway = true, c.open
 	err := c.raw.SetReadDeadline(c.lineDeadline)
+	if err == nil && c.srv.closing.Load() {
+		err = c.hurry()
+	}
 	c.mu.Unlock()
 	if err != nil {
 		return err
@@ -285,25 +301,38 @@ func (c *Conn) fillCommand() error {
 	n, err := c.nc.Read(c.in.buf[c.in.w:])
 	c.in.w += n
 	c.mu.Lock()
-	c.idle = false
+	c.waiting = false
 	c.mu.Unlock()
 	if n > 0 {
 		return nil
 	}
-	if err != nil && c.srv.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded) && !c.open {
+	if err != nil && c.srv.closing.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
 		return errStopping
 	}
 	return err
 }
 
-// wake makes a connection that waits outside a transaction see that the server
-// is stopping.
+// wake makes a connection that waits for a command see that the server is
+// stopping.
 func (c *Conn) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.idle {
-		c.raw.SetReadDeadline(time.Unix(1, 0))
+	if c.waiting {
+		c.hurry()
 	}
+}
+
+// hurry ends the wait for a command: at once outside a transaction, and soon
+// within one, whose peer gets the chance to go on with it.
+func (c *Conn) hurry() error {
+	deadline := time.Unix(1, 0)
+	if c.midway {
+		deadline = c.deadline(commandStopping)
+		if c.lineDeadline.Before(deadline) {
+			deadline = c.lineDeadline
+		}
+	}
+	return c.raw.SetReadDeadline(deadline)
 }
 
 // endTransaction forgets the transaction and tells the session.

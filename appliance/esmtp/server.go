@@ -211,8 +211,8 @@ func (s *Server) count(r *reply.Reply) {
 }
 
 // Shutdown stops the listeners, says 421 to connections without a transaction,
-// lets the others finish theirs, and closes what is left when ctx ends; then it
-// returns ctx's error. It returns when every connection is over.
+// lets the others finish theirs as long as they send their commands promptly,
+// and closes what is left when ctx ends; then it returns ctx's error. It returns when every connection is over.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closing.Swap(true) {

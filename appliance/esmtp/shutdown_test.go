@@ -123,3 +123,44 @@ func TestShutdownEndsTarpits(t *testing.T) {
 	c.want("500 ")
 	c.want("421 ")
 }
+
+// TestShutdownIsPrompt: nobody who has nothing to hand over holds the server
+// up, whatever the client leaves open.
+func TestShutdownIsPrompt(t *testing.T) {
+	t.Parallel()
+	config, _ := testTLS()
+	tests := []struct {
+		name        string
+		implicitTLS bool
+		say         func(c *client)
+		// most is well below what the next slower way of ending takes.
+		most time.Duration
+	}{
+		{"idle", false, func(c *client) { c.hello() }, 700 * time.Millisecond},
+		{"half a command", false, func(c *client) { c.hello(); c.send("NOO") }, 700 * time.Millisecond},
+		{"TLS not begun", true, func(*client) {}, 10 * time.Second},
+		{"STARTTLS not begun", false, func(c *client) { c.hello(); c.send("STARTTLS\r\n"); c.want("220 ") }, 10 * time.Second},
+		{"between two commands", false, func(c *client) { c.hello(); c.transaction() }, 10 * time.Second},
+		{"between two chunks", false, func(c *client) {
+			c.hello()
+			c.transaction()
+			c.send("BDAT 2\r\n\r\n")
+			c.want("250 ")
+		}, 10 * time.Second},
+		{"lingering", false, func(c *client) { c.hello(); c.send("BDAT x\r\n"); c.want("501 ") }, 700 * time.Millisecond},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s, addr := serve(t, &recorder{}, test.implicitTLS, func(o *Options) { o.TLS = config })
+			c := dial(t, addr)
+			test.say(c)
+			eventually(t, "the connection is in", func() bool { return s.Stats().Accepted == 1 })
+			ctx, cancel := context.WithTimeout(context.Background(), test.most)
+			defer cancel()
+			if err := s.Shutdown(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package esmtp
 
 import (
+	"context"
 	"crypto/tls"
 	"time"
 )
@@ -45,7 +46,13 @@ func (c *Conn) handshake() bool {
 	t := tls.Server(c.raw, c.srv.opt.TLS)
 	err := c.raw.SetDeadline(c.deadline(c.limits.HandshakeTimeout))
 	if err == nil {
-		err = t.HandshakeContext(c.ctx)
+		// Nobody has begun a transaction: the handshake need not be over
+		// before the server stops.
+		ctx, cancel := context.WithCancel(c.ctx)
+		forget := c.whenStopping(cancel)
+		err = t.HandshakeContext(ctx)
+		forget()
+		cancel()
 	}
 	if err == nil {
 		err = c.raw.SetDeadline(time.Time{})
