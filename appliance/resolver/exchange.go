@@ -18,13 +18,20 @@ const udpSize = 1232
 // ask puts one question to the servers in turn, beginning with the one that
 // answered last, until one gives NOERROR or NXDOMAIN.
 func (r *Resolver) ask(ctx context.Context, fqdn string, qtype uint16) (*dns.Msg, server, error) {
+	if r.resting() {
+		return nil, server{}, errSilent
+	}
+	doubt := time.AfterFunc(suspicion, r.suspect)
+	defer doubt.Stop()
 	servers := r.servers()
 	first := int(r.last.Load()) % len(servers)
 	var last error
-	for try := range r.o.Rounds * len(servers) {
+	tries := r.o.Rounds * len(servers)
+	for try := range tries {
 		i := (first + try) % len(servers)
-		reply, err := r.askOne(ctx, servers[i], fqdn, qtype)
+		reply, err := r.askOne(ctx, servers[i], fqdn, qtype, r.share(ctx, tries-try))
 		if err == nil {
+			r.heard()
 			r.last.Store(int32(i))
 			return reply, servers[i], nil
 		}
@@ -38,18 +45,18 @@ func (r *Resolver) ask(ctx context.Context, fqdn string, qtype uint16) (*dns.Msg
 
 // askOne asks one server: over UDP, over TCP where the answer was cut off, and
 // without EDNS where the server is too old for it (RFC 6891, section 7).
-func (r *Resolver) askOne(ctx context.Context, srv server, fqdn string, qtype uint16) (*dns.Msg, error) {
+func (r *Resolver) askOne(ctx context.Context, srv server, fqdn string, qtype uint16, patience time.Duration) (*dns.Msg, error) {
 	q := new(dns.Msg)
 	q.SetQuestion(fqdn, qtype)
 	q.AuthenticatedData = true // says that we understand it (RFC 6840, section 5.7)
 	q.SetEdns0(udpSize, true)
-	reply, err := r.exchange(ctx, "udp", srv, q)
+	reply, err := r.exchange(ctx, "udp", srv, q, patience)
 	if err == nil && (reply.Rcode == dns.RcodeFormatError || reply.Rcode == dns.RcodeNotImplemented) {
 		q.Extra = nil
-		reply, err = r.exchange(ctx, "udp", srv, q)
+		reply, err = r.exchange(ctx, "udp", srv, q, patience)
 	}
 	if err == nil && reply.Truncated {
-		reply, err = r.exchange(ctx, "tcp", srv, q)
+		reply, err = r.exchange(ctx, "tcp", srv, q, patience)
 	}
 	if err != nil {
 		return nil, err
@@ -72,8 +79,8 @@ func rcodeText(rcode int) string {
 
 // exchange sends q on a socket of its own, whose random port is half of what
 // keeps strangers from answering in the server's place.
-func (r *Resolver) exchange(ctx context.Context, network string, srv server, q *dns.Msg) (*dns.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
+func (r *Resolver) exchange(ctx context.Context, network string, srv server, q *dns.Msg, patience time.Duration) (*dns.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	q.Id = dns.Id()
 	var d net.Dialer
@@ -84,7 +91,7 @@ func (r *Resolver) exchange(ctx context.Context, network string, srv server, q *
 	defer nc.Close()
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c := &dns.Client{Net: network, Timeout: r.o.Timeout}
+	c := &dns.Client{Net: network, Timeout: patience}
 	reply, _, err := c.ExchangeWithConnContext(ctx, q, &dns.Conn{Conn: nc, UDPSize: udpSize})
 	if err != nil {
 		return nil, err

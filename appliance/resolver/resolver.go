@@ -24,7 +24,8 @@ type Options struct {
 	// changes; default /etc/resolv.conf. Where it names none (or is missing),
 	// 127.0.0.1:53 is asked.
 	ResolvConf string
-	// Timeout bounds one question to one server; default 3 seconds.
+	// Timeout bounds one question to one server; default 3 seconds, and less
+	// where the caller's time must do for all servers and rounds.
 	Timeout time.Duration
 	// Rounds is how often all servers are asked; default 2.
 	Rounds int
@@ -47,7 +48,8 @@ type Resolver struct {
 	cache *cache
 	// last is the index of the server that answered last: one that is down
 	// costs its timeout once, not for every question.
-	last atomic.Int32
+	last   atomic.Int32
+	health health
 
 	mu      sync.Mutex
 	read    []server    // from ResolvConf
@@ -171,6 +173,10 @@ type result struct {
 	cached bool   // may be cached
 }
 
+// failureTTL is how long it is remembered that a name could not be looked up
+// (RFC 9520, section 3.2), where finding that out took long.
+const failureTTL = 30 * time.Second
+
 // maxChain bounds CNAMEs, whether in one answer or over several questions.
 const maxChain = 16
 
@@ -186,9 +192,14 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) (*resu
 	}
 	res := &result{secure: true, ttl: r.o.MaxTTL, name: fqdn, cached: true}
 	for range maxChain {
+		start := time.Now()
 		reply, srv, err := r.ask(ctx, res.name, qtype)
 		if err != nil {
-			return nil, &Error{Kind: ErrTemporary, Name: name, Type: typ, Cause: err}
+			e := &Error{Kind: ErrTemporary, Name: name, Type: typ, Cause: err}
+			if time.Since(start) >= suspicion && !errors.Is(err, context.Canceled) {
+				r.cache.put(fqdn, qtype, &result{ttl: failureTTL, err: e, cached: true})
+			}
+			return nil, e
 		}
 		res.secure = res.secure && reply.AuthenticatedData && srv.loopback
 		again, err := res.take(reply, qtype)
