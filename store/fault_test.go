@@ -366,14 +366,14 @@ func FuzzRecords(f *testing.F) {
 }
 
 func FuzzMessageFile(f *testing.F) {
-	img := (&trailer{prefix: []byte("P: 1\r\n"), annex: []byte("[]"), size: 5}).append(compressSmall(nil, []byte("hello")))
+	img := (&trailer{prefix: []byte("P: 1\r\n"), annex: []byte("[]"), size: 5}).append(appendFrames(nil, []byte("hello")))
 	f.Add(img)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		frame, tr, err := splitFile(b)
+		frames, tr, err := splitFile(b)
 		if err != nil || tr.size > 1<<20 {
 			return
 		}
-		if raw, err := appendContent(nil, frame, tr); err == nil && int64(len(raw)) != tr.size {
+		if raw, err := appendContent(nil, frames, tr); err == nil && int64(len(raw)) != tr.size {
 			t.Fatalf("%d octets instead of %d", len(raw), tr.size)
 		}
 	})

@@ -24,10 +24,21 @@ type file interface {
 	Stat() (fs.FileInfo, error)
 }
 
+// reader is what the store needs of a file that it only reads.
+type reader interface {
+	// ReadAt gives fewer octets than were asked for, and a nil error, where one
+	// read of the system does; io.EOF only if there are none.
+	ReadAt(p []byte, off int64) (int, error)
+	Size() (int64, error)
+	Close() error
+}
+
 // filesystem is what the store needs of the disk below its folder. Tests put
 // one in that fails.
 type filesystem interface {
 	OpenFile(name string, flag int, perm fs.FileMode) (file, error)
+	// Open opens a file that is only read.
+	Open(name string) (reader, error)
 	Rename(from, to string) error
 	Remove(name string) error
 	Mkdir(name string, perm fs.FileMode) error
@@ -57,6 +68,44 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
 	}
 	return osFile{f}, nil
 }
+
+// fileReader is a descriptor. Reading many small files, an os.File each, with
+// its finalizer and its try at the poller, would cost as much as the reads.
+type fileReader int
+
+func (osFS) Open(name string) (reader, error) {
+	for {
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			return fileReader(fd), nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
+}
+
+func (f fileReader) ReadAt(p []byte, off int64) (int, error) {
+	for {
+		n, err := unix.Pread(int(f), p, off)
+		switch {
+		case err == nil && n == 0 && len(p) > 0:
+			return 0, io.EOF
+		case err == nil:
+			return n, nil
+		case !errors.Is(err, unix.EINTR):
+			return 0, err
+		}
+	}
+}
+
+func (f fileReader) Size() (int64, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(int(f), &st)
+	return st.Size, err
+}
+
+func (f fileReader) Close() error { return unix.Close(int(f)) }
 
 func (osFS) Rename(from, to string) error              { return os.Rename(from, to) }
 func (osFS) Remove(name string) error                  { return os.Remove(name) }

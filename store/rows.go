@@ -1,15 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // rowBatch is how many rows are read at once. They are copied before fn sees
@@ -131,75 +125,4 @@ func (s *Store) rowRange(ctx context.Context, mailbox int64, first, last uint32,
 		}
 	}
 	return rows.Err()
-}
-
-// ReadMessage appends prefix and content of a message to dst. For messages of
-// many megabytes prefer OpenMessage. ErrNotFound if its file is gone.
-func (s *Store) ReadMessage(ctx context.Context, e Entry, dst []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return dst, err
-	}
-	err := s.loadFile(e.Msg, e.ID, func(frame []byte, t trailer) (err error) {
-		dst, err = appendContent(append(dst, t.prefix...), frame, t)
-		return err
-	})
-	return dst, readError(e.ID, err)
-}
-
-func readError(id ID, err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("the file of message %s: %w", id, ErrNotFound)
-	}
-	if err != nil {
-		return fmt.Errorf("reading message %s: %w", id, err)
-	}
-	return nil
-}
-
-// messageReader streams one message.
-type messageReader struct {
-	io.Reader
-	f file
-	z *zstd.Decoder
-}
-
-func (m *messageReader) Close() error {
-	m.z.Close()
-	return m.f.Close()
-}
-
-// OpenMessage streams prefix and content of a message.
-func (s *Store) OpenMessage(ctx context.Context, e Entry) (io.ReadCloser, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	f, err := s.fs.OpenFile(s.path(e.Msg, e.ID), os.O_RDONLY, 0)
-	if err != nil {
-		return nil, readError(e.ID, err)
-	}
-	prefix, err := readPrefix(f)
-	if err != nil {
-		f.Close()
-		return nil, readError(e.ID, err)
-	}
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		f.Close()
-		return nil, readError(e.ID, err)
-	}
-	return &messageReader{io.MultiReader(bytes.NewReader(prefix), z), f, z}, nil
-}
-
-// readPrefix reads the trailer of an open message file.
-func readPrefix(f file) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	tail := make([]byte, min(info.Size(), trailerFixed+8+maxPrefix+maxAnnex))
-	if _, err := f.ReadAt(tail, info.Size()-int64(len(tail))); err != nil {
-		return nil, err
-	}
-	_, t, err := splitFile(tail)
-	return t.prefix, err
 }

@@ -151,7 +151,7 @@ func (st *Staged) finish(msg int64, d *Delivery) (o *op, err error) {
 	full := append(append(make([]byte, 0, len(d.Prefix)+len(st.buf)), d.Prefix...), st.buf...)
 	derived := st.s.index(full)
 	o.derived = &derived
-	image := compressSmall(make([]byte, 0, len(st.buf)/2+len(d.Prefix)+len(d.Annex)+128), st.buf)
+	image := appendFrames(make([]byte, 0, len(st.buf)/2+len(d.Prefix)+len(d.Annex)+128), st.buf)
 	image = t.append(image)
 	if len(image) <= inlineLimit {
 		o.image = image
@@ -208,8 +208,8 @@ func (st *Staged) finishLarge(o *op, d *Delivery, t *trailer) error {
 
 // deriveFromFile indexes a message file again.
 func (s *Store) deriveFromFile(msg int64, id ID) (d Derived, annex []byte, err error) {
-	err = s.loadFile(msg, id, func(frame []byte, t trailer) error {
-		full, err := appendContent(append([]byte(nil), t.prefix...), frame, t)
+	err = s.loadFile(msg, id, 16<<10, func(frames []byte, t trailer) error {
+		full, err := appendContent(append([]byte(nil), t.prefix...), frames, t)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 // Store is an open data folder. Its methods are safe for many goroutines.
 type Store struct {
 	dir   string
+	mail  string // the folder of the message files
 	fs    filesystem
 	index func([]byte) Derived
 	// rebuilding: the index is being made anew from the journal.
@@ -144,7 +145,7 @@ func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Sto
 
 func newStore(o Options, fsys filesystem) *Store {
 	s := &Store{
-		dir: o.Dir, fs: fsys, index: o.Index, log: o.Logger, now: o.Now,
+		dir: o.Dir, mail: filepath.Join(o.Dir, "mail"), fs: fsys, index: o.Index, log: o.Logger, now: o.Now,
 		queue: make(chan *request, 256), quit: make(chan struct{}), stopped: make(chan struct{}),
 		boxes: map[int64]*Mailbox{}, names: map[nameKey]int64{}, subs: map[nameKey]bool{},
 		lives: map[int64]*live{}, reap: make(chan struct{}, 1),

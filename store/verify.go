@@ -104,9 +104,9 @@ func (s *Store) Verify(ctx context.Context) (Report, error) {
 // verifyFile checks one message against its row, and returns the file's size.
 func (s *Store) verifyFile(m messageRow) (int64, *Problem) {
 	var n int64
-	err := s.loadFile(m.msg, m.id, func(frame []byte, t trailer) error {
-		n = int64(len(frame))
-		raw, err := appendContent(nil, frame, t)
+	err := s.loadFile(m.msg, m.id, int(min(m.rawSize, keepBuffer/2))+4<<10, func(frames []byte, t trailer) error {
+		n = int64(len(frames))
+		raw, err := appendContent(nil, frames, t)
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (s *Store) verifyIndex(ctx context.Context, r *Report) error {
 // listFiles gives the names of all message files.
 func (s *Store) listFiles() (map[string]struct{}, error) {
 	files := map[string]struct{}{}
-	mail := filepath.Join(s.dir, "mail")
+	mail := s.mail
 	folders, err := os.ReadDir(mail)
 	if err != nil {
 		return nil, fmt.Errorf("listing message files: %w", err)

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,17 +20,48 @@ import (
 
 const benchMessages = 10000
 
-// benchMessage makes message i: some 4 KB of text, headers as mail has them.
+// benchWords are what messages are made of: text that packs like prose.
+var benchWords = func() []string {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	syllables := strings.Fields("ba be bri co da di fea gou gri ho ka ke lou ma mi na nou pla pe ra ri sta sou te ti tra va vi")
+	words := make([]string, 4096)
+	for i := range words {
+		for range 1 + rnd.IntN(3) {
+			words[i] += syllables[rnd.IntN(len(syllables))]
+		}
+		words[i] += string("nsrt"[rnd.IntN(4)])
+	}
+	return words
+}()
+
+// benchMessage makes message i of a mix: most are 4 KB of text, one in ten is
+// 40 KB, one in 200 has a megabyte of base64.
 func benchMessage(i int, rnd *rand.Rand) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Return-Path: <sender%02d@example.net>\r\n", i%50)
 	fmt.Fprintf(&b, "Received: from mx.example.net (mx.example.net [192.0.2.%d])\r\n\tby mail.example.test with ESMTPS id %08x\r\n", i%250, i)
 	fmt.Fprintf(&b, "From: \"Sender %d\" <sender%02d@example.net>\r\nTo: Ann <%s>\r\n", i%50, i%50, ann)
 	fmt.Fprintf(&b, "Subject: Report %d on topic%03d\r\nDate: Sat, 1 Feb 2025 09:%02d:%02d +0000\r\n", i, i%100, i/60%60, i%60)
-	fmt.Fprintf(&b, "Message-ID: <%d.bench@example.net>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n", i)
-	for b.Len() < 4000 {
-		for range 12 {
-			b.WriteString(strconv.FormatUint(uint64(rnd.Uint32()), 36))
+	fmt.Fprintf(&b, "Message-ID: <%d.bench@example.net>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n", i)
+	if i%200 == 199 {
+		b.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
+		var raw [57]byte
+		for b.Len() < 1<<20 {
+			for j := range raw {
+				raw[j] = byte(rnd.Uint32())
+			}
+			b.WriteString(base64.StdEncoding.EncodeToString(raw[:]) + "\r\n")
+		}
+		return b.Bytes()
+	}
+	b.WriteString("\r\n")
+	size := 4 << 10
+	if i%10 == 9 {
+		size = 40 << 10
+	}
+	for b.Len() < size {
+		for range 9 {
+			b.WriteString(benchWords[rnd.IntN(len(benchWords))])
 			b.WriteByte(' ')
 		}
 		b.WriteString("\r\n")

@@ -20,9 +20,6 @@ const (
 	// possible, and else held in memory by a few at a time only.
 	streamFrom = 1 << 20
 	maxItems   = 200
-	// headerFrom is the size from which a message is not read as a whole where
-	// its header is all that is asked for.
-	headerFrom = 128 << 10
 )
 
 var fileBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
@@ -37,11 +34,13 @@ func putFileBuffer(b *[]byte) {
 type fetcher struct {
 	s     *session
 	items []fetchItem
-	// cols and files are what the items need; seen tells that they set \Seen.
-	cols        store.Columns
-	files, seen bool
-	withFlags   bool
-	withUID     bool
+	// cols are what the items need, and text that one of them needs to know
+	// where the text of a large message begins; seen tells that they set \Seen.
+	cols      store.Columns
+	text      bool
+	seen      bool
+	withFlags bool
+	withUID   bool
 	// since is the CHANGEDSINCE of RFC 7162.
 	since uint64
 
@@ -167,7 +166,7 @@ func (f *fetcher) add(name string, it fetchItem) {
 	}
 	f.items = append(f.items, it)
 	f.cols |= it.cols
-	f.files = f.files || it.file
+	f.text = f.text || it.text
 	f.seen = f.seen || it.seen
 	f.withFlags = f.withFlags || name == "FLAGS"
 	f.withUID = f.withUID || name == "UID"
@@ -240,6 +239,7 @@ func (f *fetcher) chunk(lo, hi int) error {
 		return err
 	}
 	f.entries = b.live.Lookup(f.entries[:0], b.uids[lo:hi])
+	read := f.chunkCols() != 0
 	if err := f.readRows(); err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func (f *fetcher) chunk(lo, hi int) error {
 		f.e, f.seq = e, lo+i+1
 		f.envelope, f.structure, f.root = nil, nil, nil
 		f.raw, f.head = nil, nil
-		if f.cols|f.fileCols() != 0 {
+		if read {
 			at := f.blobs[i]
 			f.envelope, f.structure = f.arena[at.start:at.middle], f.arena[at.middle:at.end]
 		}
@@ -270,28 +270,19 @@ func (f *fetcher) chunk(lo, hi int) error {
 	return nil
 }
 
-// fileCols are the columns that reading files needs: the structure tells where
-// the parts are.
-func (f *fetcher) fileCols() store.Columns {
-	if f.files {
-		return f.cols&store.ColStructure | f.structureForLarge()
+// chunkCols are the columns that the chunk at hand needs: that of large messages
+// tells where their text begins.
+func (f *fetcher) chunkCols() store.Columns {
+	if f.text && slices.ContainsFunc(f.entries, func(e store.Entry) bool { return e.Size >= streamFrom }) {
+		return f.cols | store.ColStructure
 	}
-	return 0
-}
-
-func (f *fetcher) structureForLarge() store.Columns {
-	for i := range f.entries {
-		if f.entries[i].Size >= streamFrom {
-			return store.ColStructure
-		}
-	}
-	return 0
+	return f.cols
 }
 
 // readRows copies what the items need of the index, so that no transaction is
 // held while the client reads.
 func (f *fetcher) readRows() error {
-	cols := f.cols | f.fileCols()
+	cols := f.chunkCols()
 	if cols == 0 {
 		return nil
 	}
@@ -399,36 +390,19 @@ func (f *fetcher) load() error {
 	return nil
 }
 
-// loadHeader reads the header of the message at hand into memory, and of a
-// large message nothing else.
+// loadHeader reads the header of the message at hand into memory, and nothing
+// else where that can be.
 func (f *fetcher) loadHeader() error {
 	if f.head != nil {
 		return nil
 	}
-	if f.e.Size < headerFrom {
-		return f.load()
+	b, found, err := f.s.srv.store.ReadHeader(f.s.srv.ctx, *f.e, (*f.buf)[:0])
+	*f.buf = b[:0]
+	if err != nil || !found {
+		return f.load() // which tells what is wrong, if anything is
 	}
-	r, err := f.s.srv.store.OpenMessage(f.s.srv.ctx, *f.e)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	const step = 16 << 10
-	for b := (*f.buf)[:0]; len(b) < streamFrom; {
-		b = slices.Grow(b, step)
-		n, err := io.ReadFull(r, b[len(b):len(b)+step])
-		b = b[:len(b)+n]
-		*f.buf = b
-		// The last octets may belong to the end of the header.
-		if head, body := message.SplitHeader(b); len(body) > 0 {
-			f.head = head
-			return nil
-		}
-		if err != nil {
-			break // all header, or damaged, which load finds out
-		}
-	}
-	return f.load()
+	f.head, _ = message.SplitHeader(b)
+	return nil
 }
 
 // readWhole reads a message into memory. Of large ones only a few are held at a

@@ -9,9 +9,10 @@ import (
 // fetchItem is an item of FETCH as one command asks for it.
 type fetchItem struct {
 	name string
-	// cols is what it needs of the index; file tells that it needs the file.
+	// cols is what it needs of the index; text tells that it has to know where
+	// the text of a large message begins.
 	cols store.Columns
-	file bool
+	text bool
 	// seen tells that asking for it sets \Seen.
 	seen bool
 	// write appends the item with its name to the response.
@@ -72,7 +73,7 @@ var fetchItems = map[string]fetchItem{
 // wholeItem is one of the old items for a section of the whole message.
 func wholeItem(label string, what message.Section, seen bool) fetchItem {
 	sec := &section{what: what, label: label}
-	return fetchItem{file: true, seen: seen, write: sec.write}
+	return fetchItem{text: what == message.SectionText, seen: seen, write: sec.write}
 }
 
 // sectionItems is the table of items with a section in brackets. Each reads
@@ -90,7 +91,7 @@ func readBodySection(c *call, seen bool) (fetchItem, error) {
 	if err != nil {
 		return fetchItem{}, err
 	}
-	it := fetchItem{file: true, seen: seen, write: sec.write}
+	it := fetchItem{text: sec.what == message.SectionText, seen: seen, write: sec.write}
 	if len(sec.path) > 0 {
 		it.cols = store.ColStructure
 	}
@@ -102,7 +103,7 @@ func readBinarySection(c *call, seen bool) (fetchItem, error) {
 	if err != nil {
 		return fetchItem{}, err
 	}
-	return fetchItem{cols: store.ColStructure, file: true, seen: seen, write: sec.writeBinary}, nil
+	return fetchItem{cols: store.ColStructure, seen: seen, write: sec.writeBinary}, nil
 }
 
 func readBinarySize(c *call) (fetchItem, error) {
@@ -113,5 +114,5 @@ func readBinarySize(c *call) (fetchItem, error) {
 	if sec.partial {
 		return fetchItem{}, bad("Syntax: BINARY.SIZE has no partial range")
 	}
-	return fetchItem{cols: store.ColStructure, file: true, write: sec.writeBinarySize}, nil
+	return fetchItem{cols: store.ColStructure, write: sec.writeBinarySize}, nil
 }

@@ -166,7 +166,8 @@ func (sec *section) cut(start, end int) (int, int) {
 func (sec *section) write(f *fetcher) error {
 	f.s.w.B = append(f.s.w.B, sec.label...)
 	f.s.w.B = append(f.s.w.B, ' ')
-	if f.e.Size >= streamFrom && sec.fields == nil && f.raw == nil {
+	header := len(sec.path) == 0 && sec.what == message.SectionHeader
+	if f.e.Size >= streamFrom && sec.fields == nil && f.raw == nil && !header {
 		if start, end, found, err := sec.locate(f); err == nil {
 			if !found {
 				f.s.w.B = append(f.s.w.B, "NIL"...)
@@ -177,7 +178,7 @@ func (sec *section) write(f *fetcher) error {
 		}
 	}
 	load := f.load
-	if len(sec.path) == 0 && sec.what == message.SectionHeader {
+	if header {
 		load = f.loadHeader
 	}
 	if err := load(); err != nil {
@@ -257,12 +258,41 @@ func (f *fetcher) stream(start, end int) error {
 		return err
 	}
 	defer r.Close()
+	if whole, ok := r.(io.WriterTo); ok && start == 0 && end == int(f.e.Size) {
+		f.literal(end, false)
+		w := exactly{&f.s.w, end}
+		if _, err := whole.WriteTo(&w); err != nil {
+			return err
+		}
+		return w.end()
+	}
 	if _, err := io.CopyN(io.Discard, r, int64(start)); err != nil {
 		return err
 	}
 	f.literal(end-start, false)
 	_, err = io.CopyN(&f.s.w, r, int64(end-start))
 	return err
+}
+
+// exactly passes on as many octets as were announced, and not one more.
+type exactly struct {
+	w    io.Writer
+	left int
+}
+
+func (x *exactly) Write(p []byte) (int, error) {
+	if len(p) > x.left {
+		return 0, io.ErrShortWrite
+	}
+	x.left -= len(p)
+	return x.w.Write(p)
+}
+
+func (x *exactly) end() error {
+	if x.left > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
 }
 
 // decoded gives the part without its transfer encoding. found is false where
