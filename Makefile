@@ -24,16 +24,16 @@ test: ## every test that needs nothing but Go
 	$(GO) test ./...
 
 .PHONY: test-clients
-test-clients: ## install Debian packages and run real mail programs, power cuts and full disks against a box (root)
+test-clients: ## as root: install Debian packages; real mail programs, power cuts, full and failing disks
 	sh cmd/hauspost/e2e/install-clients.sh
-	$(GO) test -count=1 -timeout 30m -tags clients ./cmd/hauspost/e2e -args -powercut -disk
+	$(GO) test -count=1 -timeout 30m -tags faults,clients ./cmd/hauspost/e2e
 
 .PHONY: check
 check: ## gofmt, vet, staticcheck, layers, other platforms, race detector
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt these files:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags clients ./cmd/hauspost/e2e
-	$(GO) tool staticcheck ./...
+	$(GO) vet -tags faults,clients ./cmd/hauspost/e2e
+	$(GO) tool staticcheck -tags faults,clients ./...
 	$(GO) test -run 'TestLayers|TestPackageComments' ./appliance
 	GOARCH=arm64 $(GO) build -o /dev/null ./cmd/hauspost
 	GOARCH=arm GOARM=7 $(GO) build -o /dev/null ./cmd/hauspost
