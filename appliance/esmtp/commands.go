@@ -68,7 +68,9 @@ func (c *Conn) command(line []byte) {
 	verb, arg, _ := strings.Cut(text, " ")
 	cmd := find(verb)
 	if cmd == nil {
-		c.refuse("", printable(verb), errUnknownCommand)
+		// Not named: it may be a line of a message or a password, from a peer
+		// that goes on after a refusal.
+		c.refuse("", "", errUnknownCommand)
 		return
 	}
 	if len(line)+2 > max(cmd.line, plainLine) {

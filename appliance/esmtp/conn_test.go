@@ -407,3 +407,18 @@ func TestReplies(t *testing.T) {
 		t.Errorf("refused: %q", got)
 	}
 }
+
+// TestUnknownCommandIsNotNamed: a peer that goes on with its message or its
+// password after a refusal shows them to nobody.
+func TestUnknownCommandIsNotNamed(t *testing.T) {
+	t.Parallel()
+	r := &recorder{}
+	_, addr := serve(t, r, false, nil)
+	c := dial(t, addr)
+	c.hello()
+	c.send("c2VjcmV0cGFzc3dvcmQ=\r\n")
+	c.want("500 5.5.1 ")
+	if got := r.allRefused(); !slices.Equal(got, []string{"unknown-command"}) {
+		t.Errorf("told of %q", got)
+	}
+}
