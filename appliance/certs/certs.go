@@ -142,7 +142,10 @@ func (c *Certs) newConfig() *tls.Config {
 			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
 		CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256},
-		GetCertificate:   c.certificate,
+		// Small first records are for browsers; mail has nothing to show before
+		// the end, and each record costs a write.
+		DynamicRecordSizingDisabled: true,
+		GetCertificate:              c.certificate,
 	}
 	if c.o.Mode == ACME {
 		// Only the ACME server is to see its protocol: a listener that offers
