@@ -67,7 +67,7 @@ func (b *Box) open(ctx context.Context) (err error) {
 	if b.core, err = openCore(ctx, b.dir, b.config, b.logger); err != nil {
 		return err
 	}
-	if err := b.build(); err != nil {
+	if err := b.build(ctx); err != nil {
 		return ofDisk(b.dir, err)
 	}
 	if b.sockets, err = listen(ctx, b.dir, b.config); err != nil {
@@ -81,16 +81,16 @@ func (b *Box) open(ctx context.Context) (err error) {
 }
 
 // build makes the parts between the store and the sockets.
-func (b *Box) build() (err error) {
+func (b *Box) build(ctx context.Context) (err error) {
 	c, log := b.config, maillog.Log{Logger: b.logger}
-	if b.certs, err = newCerts(b.dir, c, b.logger); err != nil {
-		return err
-	}
-	b.http, b.https = newAnswerer(b.certs.HTTPHandler()), newAnswerer(http.NotFoundHandler())
 	dns, err := resolver.New(resolver.Options{Server: c.Resolver.Address, Timeout: time.Duration(c.Resolver.Timeout)})
 	if err != nil {
 		return fmt.Errorf("preparing DNS: %w", err)
 	}
+	if b.certs, err = newCerts(ctx, b.dir, c, b.core, dns, b.logger); err != nil {
+		return err
+	}
+	b.http, b.https = newAnswerer(b.certs.HTTPHandler()), newAnswerer(http.NotFoundHandler())
 	var checked smtpd.Names
 	if c.Checks.DNS {
 		checked = names{dns}
