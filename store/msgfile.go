@@ -28,7 +28,10 @@ const (
 	maxAnnex  = 256 << 10
 )
 
-var errDamagedFile = errors.New("the message file is damaged")
+var (
+	errDamagedFile = errors.New("the message file is damaged")
+	errMalformed   = fmt.Errorf("%w: malformed trailer", errDamagedFile)
+)
 
 // trailer is what the skippable frame says.
 type trailer struct {
@@ -61,22 +64,21 @@ func splitFile(b []byte) (frames []byte, t trailer, err error) {
 	at := int64(len(b)) - n - 8
 	if n < trailerFixed || at < 0 || binary.LittleEndian.Uint32(b[at:]) != skippableMagic ||
 		int64(binary.LittleEndian.Uint32(b[at+4:])) != n {
-		return nil, t, fmt.Errorf("%w: malformed trailer", errDamagedFile)
+		return nil, t, errMalformed
 	}
 	t, err = parseTrailer(b[at+8:])
 	return b[:at], t, err
 }
 
 func parseTrailer(p []byte) (t trailer, err error) {
-	malformed := fmt.Errorf("%w: malformed trailer", errDamagedFile)
 	np := int64(binary.LittleEndian.Uint32(p))
 	if np > int64(len(p)-trailerFixed) {
-		return t, malformed
+		return t, errMalformed
 	}
 	t.prefix, p = p[4:4+np:4+np], p[4+np:]
 	na := int64(binary.LittleEndian.Uint32(p))
 	if na != int64(len(p)-trailerFixed+4) {
-		return t, malformed
+		return t, errMalformed
 	}
 	t.annex, p = p[4:4+na:4+na], p[4+na:]
 	copy(t.sum[:], p)

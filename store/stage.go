@@ -90,7 +90,14 @@ func (st *Staged) spill() error {
 		st.s.encoders.Add(-1)
 		st.zenc = &rawFrame{w: f}
 	}
-	if _, err := st.zenc.Write(st.buf); err != nil {
+	// The header has a frame of its own.
+	header := headerEnd(st.buf)
+	if header > 0 {
+		if _, err := f.Write(appendFrame(nil, st.buf[:header], rawHeader)); err != nil {
+			return fmt.Errorf("staging a message: %w", err)
+		}
+	}
+	if _, err := st.zenc.Write(st.buf[header:]); err != nil {
 		return fmt.Errorf("staging a message: %w", err)
 	}
 	st.buf = append(make([]byte, 0, headLimit), st.buf[:min(len(st.buf), headLimit)]...)
