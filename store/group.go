@@ -227,9 +227,8 @@ func (g *group) applyMessage(o *op) error {
 		d = &again
 	}
 	g.nextMsg = max(g.nextMsg, o.msg+1)
-	return g.exec(g.s.stmts.message, o.msg, o.id[:], o.rawSize, o.size, o.sum[:], o.refs, d.Sent,
-		[]byte(d.From), []byte(d.To), []byte(d.Cc), []byte(d.Bcc), []byte(d.Subject), []byte(d.MessageID),
-		nonNil(d.Structure), nonNil(d.Envelope))
+	return g.exec(g.s.stmts.message, o.msg, o.id[:], o.rawSize, o.size, o.sum[:], o.refs,
+		packForms(d), nonNil(d.Structure), nonNil(d.Envelope))
 }
 
 func nonNil(b []byte) []byte {

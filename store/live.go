@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"slices"
 	"sort"
@@ -94,24 +95,20 @@ func (s *Store) live(ctx context.Context, mailbox int64) (*live, error) {
 }
 
 func (s *Store) loadEntries(ctx context.Context, mailbox int64, sizeHint int) ([]Entry, error) {
-	rows, err := s.readers.QueryContext(ctx, "SELECT uid, flags, modseq, msg, file, size, internal, saved, zone FROM placement WHERE mailbox = ? ORDER BY uid", mailbox)
-	if err != nil {
-		return nil, fmt.Errorf("reading mailbox %d: %w", mailbox, err)
-	}
-	defer rows.Close()
 	entries := make([]Entry, 0, sizeHint)
-	var e Entry
-	var flags int64
-	var file []byte
-	for rows.Next() {
-		if err := rows.Scan(&e.UID, &flags, &e.ModSeq, &e.Msg, &file, &e.Size, &e.Internal, &e.Saved, &e.Zone); err != nil {
-			return nil, fmt.Errorf("reading mailbox %d: %w", mailbox, err)
+	err := s.scan(ctx, "SELECT uid, flags, modseq, msg, size, internal, saved, zone, file FROM placement WHERE mailbox = ? ORDER BY uid", []int64{mailbox}, func(values []driver.Value) error {
+		var n [8]int64
+		for i := range n {
+			n[i], _ = values[i].(int64)
 		}
-		e.Flags = Flags(flags)
+		e := Entry{UID: uint32(n[0]), Flags: Flags(n[1]), ModSeq: uint64(n[2]), Msg: n[3],
+			Size: uint32(n[4]), Internal: n[5], Saved: n[6], Zone: int16(n[7])}
+		file, _ := values[8].([]byte)
 		copy(e.ID[:], file)
 		entries = append(entries, e)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("reading mailbox %d: %w", mailbox, err)
 	}
 	return entries, nil

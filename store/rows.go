@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 )
 
 // rowBatch is how many rows are read at once. They are copied before fn sees
@@ -26,7 +29,7 @@ func (s *Store) Rows(ctx context.Context, mailbox int64, entries []Entry, cols C
 		if err := s.rowRange(ctx, mailbox, first, last, batch, cols, &b); err != nil {
 			return err
 		}
-		for i := range b.rows {
+		for i := range b.entries {
 			if err := fn(b.entries[i], b.row(i)); err != nil {
 				return err
 			}
@@ -36,93 +39,118 @@ func (s *Store) Rows(ctx context.Context, mailbox int64, entries []Entry, cols C
 	return nil
 }
 
-// rowBuffer holds the rows of one batch, their columns back to back in arena.
+// rowBuffer holds the rows of one batch.
 type rowBuffer struct {
 	entries []*Entry
-	rows    [][8]int
-	sent    []int64
-	arena   []byte
+	columns [][3][]byte // envelope, structure, search forms
 	current Row
 }
 
 func (b *rowBuffer) reset() {
-	b.entries, b.rows, b.sent, b.arena = b.entries[:0], b.rows[:0], b.sent[:0], b.arena[:0]
-}
-
-func (b *rowBuffer) add(e *Entry, cols *[8]sql.RawBytes, sent int64) {
-	var ends [8]int
-	for i, c := range cols {
-		b.arena = append(b.arena, c...)
-		ends[i] = len(b.arena)
-	}
-	b.entries, b.rows, b.sent = append(b.entries, e), append(b.rows, ends), append(b.sent, sent)
+	b.entries, b.columns = b.entries[:0], b.columns[:0]
 }
 
 func (b *rowBuffer) row(i int) *Row {
-	start := 0
-	if i > 0 {
-		start = b.rows[i-1][7]
+	b.current = Row{Envelope: b.columns[i][0], Structure: b.columns[i][1]}
+	if forms := b.columns[i][2]; forms != nil {
+		unpackForms(&b.current, forms)
 	}
-	r := &b.current
-	for j, p := range []*[]byte{&r.Envelope, &r.Structure, &r.From, &r.To, &r.Cc, &r.Bcc, &r.Subject, &r.MessageID} {
-		end := b.rows[i][j]
-		*p = b.arena[start:end:end]
-		start = end
-	}
-	r.Sent = b.sent[i]
-	return r
+	return &b.current
 }
 
-const searchColumns = "m.sfrom, m.sto, m.scc, m.sbcc, m.subject, m.messageid, m.sent"
-
-var rowColumns = map[Columns]string{
-	ColEnvelope:                            "m.envelope",
-	ColStructure:                           "m.structure",
-	ColEnvelope | ColStructure:             "m.envelope, m.structure",
-	ColSearch:                              searchColumns,
-	ColEnvelope | ColSearch:                "m.envelope, " + searchColumns,
-	ColStructure | ColSearch:               "m.structure, " + searchColumns,
-	ColEnvelope | ColStructure | ColSearch: "m.envelope, m.structure, " + searchColumns,
+// packForms makes the column with the search forms: the date, and each text
+// with its length before it.
+func packForms(d *Derived) []byte {
+	texts := [...]string{d.From, d.To, d.Cc, d.Bcc, d.Subject, d.MessageID}
+	n := binary.MaxVarintLen64
+	for _, t := range texts {
+		n += binary.MaxVarintLen32 + len(t)
+	}
+	b := binary.AppendVarint(make([]byte, 0, n), d.Sent)
+	for _, t := range texts {
+		b = append(binary.AppendUvarint(b, uint64(len(t))), t...)
+	}
+	return b
 }
+
+// unpackForms takes the column apart; r's slices point into it.
+func unpackForms(r *Row, b []byte) {
+	d := decoder{b: b}
+	r.Sent = d.i()
+	r.From, r.To, r.Cc, r.Bcc, r.Subject, r.MessageID = d.p(), d.p(), d.p(), d.p(), d.p(), d.p()
+}
+
+var rowColumns = [...]struct {
+	col  Columns
+	name string
+}{{ColEnvelope, ", m.envelope"}, {ColStructure, ", m.structure"}, {ColSearch, ", m.forms"}}
 
 func (s *Store) rowRange(ctx context.Context, mailbox int64, first, last uint32, entries []Entry, cols Columns, b *rowBuffer) error {
-	columns, ok := rowColumns[cols]
-	if !ok {
-		return fmt.Errorf("reading the index: no columns %d", cols)
+	query := "SELECT p.uid"
+	var into []int
+	for i, c := range rowColumns {
+		if cols&c.col != 0 {
+			query += c.name
+			into = append(into, i)
+		}
 	}
-	rows, err := s.readers.QueryContext(ctx, "SELECT p.uid, "+columns+
-		" FROM placement p JOIN message m ON m.id = p.msg WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid", mailbox, first, last)
+	query += " FROM placement p JOIN message m ON m.id = p.msg WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid"
+	err := s.scan(ctx, query, []int64{mailbox, int64(first), int64(last)}, func(values []driver.Value) error {
+		uid, _ := values[0].(int64)
+		for len(entries) > 0 && int64(entries[0].UID) < uid {
+			entries = entries[1:]
+		}
+		if len(entries) == 0 || int64(entries[0].UID) != uid {
+			return nil
+		}
+		var columns [3][]byte
+		for i, to := range into {
+			columns[to], _ = values[i+1].([]byte)
+		}
+		b.entries, b.columns = append(b.entries, &entries[0]), append(b.columns, columns)
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("reading the index: %w", err)
 	}
-	defer rows.Close()
-	var uid uint32
-	var sent int64
-	var values [8]sql.RawBytes
-	to := []any{&uid}
-	if cols&ColEnvelope != 0 {
-		to = append(to, &values[0])
+	return nil
+}
+
+// scan runs a query and calls fn for each row. It asks the driver itself: for
+// many short rows database/sql costs more than SQLite. Blobs are fn's to keep,
+// values is not. fn must not use the index.
+func (s *Store) scan(ctx context.Context, query string, args []int64, fn func(values []driver.Value) error) error {
+	conn, err := s.readers.Conn(ctx)
+	if err != nil {
+		return err
 	}
-	if cols&ColStructure != 0 {
-		to = append(to, &values[1])
+	defer conn.Close()
+	named := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
 	}
-	if cols&ColSearch != 0 {
-		for i := 2; i < len(values); i++ {
-			to = append(to, &values[i])
+	return conn.Raw(func(c any) error {
+		q, ok := c.(driver.QueryerContext)
+		if !ok {
+			return errors.New("the driver takes no queries")
 		}
-		to = append(to, &sent)
-	}
-	for i := 0; i < len(entries) && rows.Next(); {
-		if err := rows.Scan(to...); err != nil {
-			return fmt.Errorf("reading the index: %w", err)
+		rows, err := q.QueryContext(ctx, query, named)
+		if err != nil {
+			return err
 		}
-		for i < len(entries) && entries[i].UID < uid {
-			i++
+		defer rows.Close()
+		values := make([]driver.Value, len(rows.Columns()))
+		for {
+			err := rows.Next(values)
+			if err == io.EOF {
+				return nil
+			}
+			if err == nil {
+				err = fn(values)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if i < len(entries) && entries[i].UID == uid {
-			b.add(&entries[i], &values, sent)
-			i++
-		}
-	}
-	return rows.Err()
+	})
 }

@@ -13,7 +13,7 @@ import (
 // schemaVersion is PRAGMA user_version of the index; formatVersion is that of
 // the data folder as a whole, kept in its file "version".
 const (
-	schemaVersion = 1
+	schemaVersion = 2
 	formatVersion = "1"
 )
 
@@ -21,7 +21,7 @@ const (
 //
 // Placements are clustered by mailbox and UID, so that a mailbox is read and
 // changed in runs. Search forms stand before the larger columns, so that a scan
-// need not read those. Tombstones keep what was expunged for QRESYNC, and
+// need not read those, and in one column, so that it is short. Tombstones keep what was expunged for QRESYNC, and
 // name the message until the reaper has taken its reference back. Traces are
 // clustered by the time in the message's ID: their id is that time in
 // milliseconds and a number of 20 bits.
@@ -63,13 +63,7 @@ CREATE TABLE message (
 	size INTEGER NOT NULL,
 	sum BLOB NOT NULL,
 	refs INTEGER NOT NULL,
-	sent INTEGER NOT NULL,
-	sfrom BLOB NOT NULL,
-	sto BLOB NOT NULL,
-	scc BLOB NOT NULL,
-	sbcc BLOB NOT NULL,
-	subject BLOB NOT NULL,
-	messageid BLOB NOT NULL,
+	forms BLOB NOT NULL,
 	structure BLOB NOT NULL,
 	envelope BLOB NOT NULL
 );
@@ -187,7 +181,7 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.docDelete, "DELETE FROM doc WHERE kind = ? AND key = ?"},
 		{&st.docGet, "SELECT value FROM doc WHERE kind = ? AND key = ?"},
 		{&st.box, "INSERT OR REPLACE INTO mailbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
-		{&st.message, "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&st.message, "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&st.place, "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&st.refs, "UPDATE message SET refs = refs + 1 WHERE id = ?"},
 		{&st.trace, "INSERT INTO trace SELECT coalesce(max(id) + 1, ?1), ?2, ?3 FROM trace WHERE id BETWEEN ?1 AND ?1 + 1048575"},
