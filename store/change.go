@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // withLive runs a request that reads a mailbox's messages in memory.
@@ -34,44 +35,42 @@ func (s *Store) SetFlags(ctx context.Context, mailbox int64, uids []uint32, how 
 		if err != nil {
 			return err
 		}
-		var changed []Entry
 		var run ranges
-		unbroken := false
+		changed, prev := 0, -2
 		res.Changed = make([]Entry, 0, len(uids))
-		for _, e := range l.lookup(make([]Entry, 0, len(uids)), uids) {
-			if e.UID == 0 {
-				continue
-			}
+		l.each(uids, func(i int) {
+			e := l.entries[i]
 			if unchangedSince != 0 && e.ModSeq > unchangedSince {
 				res.Modified = append(res.Modified, e.UID)
-				unbroken = false
-				continue
+				return
 			}
-			after := how.apply(e.Flags, bits)
-			if after == e.Flags {
-				res.Changed = append(res.Changed, e)
-				unbroken = false
-				continue
+			if after := how.apply(e.Flags, bits); after != e.Flags {
+				b.count(e, -1)
+				e.Flags, e.ModSeq = after, g.seq
+				b.count(e, 1)
+				changed++
+				if i == prev+1 {
+					run[len(run)-1] = e.UID
+				} else {
+					run = append(run, e.UID, e.UID)
+				}
+				prev = i
 			}
-			b.count(e, -1)
-			next := l.find(e.UID)
-			adjacent := unbroken && next > 0 && l.entries[next-1].UID == run[len(run)-1]
-			e.Flags, e.ModSeq = after, g.seq
-			b.count(e, 1)
-			changed = append(changed, e)
 			res.Changed = append(res.Changed, e)
-			if adjacent {
-				run[len(run)-1] = e.UID
-			} else {
-				run = append(run, e.UID, e.UID)
-			}
-			unbroken = true
-		}
-		if len(changed) == 0 {
+		})
+		if changed == 0 {
 			return nil
 		}
 		c := g.change(mailbox)
-		c.changed = append(c.changed, changed...)
+		if changed == len(res.Changed) && c.changed == nil {
+			c.changed = slices.Clip(res.Changed) // neither is written to again
+		} else {
+			for _, e := range res.Changed {
+				if e.ModSeq == g.seq {
+					c.changed = append(c.changed, e)
+				}
+			}
+		}
 		return g.emit(&op{kind: opFlags, mailbox: mailbox, flagOp: how, flags: bits, uids: run})
 	})
 	return res, err

@@ -179,13 +179,27 @@ func (l *Live) Lookup(dst []Entry, uids []uint32) []Entry {
 }
 
 func (l *live) lookup(dst []Entry, uids []uint32) []Entry {
+	start, k := len(dst), 0
+	dst = append(dst, make([]Entry, len(uids))...)
+	l.each(uids, func(i int) {
+		for uids[k] != l.entries[i].UID {
+			k++
+		}
+		dst[start+k] = l.entries[i]
+	})
+	return dst
+}
+
+// each calls fn with the index of every entry that has one of uids (ascending).
+func (l *live) each(uids []uint32, fn func(i int)) {
 	if len(uids) == 0 {
-		return dst
+		return
 	}
 	i := l.find(uids[0])
+	few := len(uids)*16 < len(l.entries)
 	for _, uid := range uids {
 		// Few UIDs of many: look each up. Many: walk.
-		if len(uids)*16 < len(l.entries) {
+		if few {
 			i = l.find(uid)
 		} else {
 			for i < len(l.entries) && l.entries[i].UID < uid {
@@ -193,12 +207,9 @@ func (l *live) lookup(dst []Entry, uids []uint32) []Entry {
 			}
 		}
 		if i < len(l.entries) && l.entries[i].UID == uid {
-			dst = append(dst, l.entries[i])
-		} else {
-			dst = append(dst, Entry{})
+			fn(i)
 		}
 	}
-	return dst
 }
 
 // find gives the index of the first entry with at least that UID.
@@ -226,6 +237,13 @@ func (l *Live) Sync(uids []uint32, since uint64) Delta {
 		l.syncTail(&d, uids, since, last)
 		return d
 	}
+	changed := 0
+	for i := range l.entries {
+		if l.entries[i].ModSeq > since && l.entries[i].UID <= last {
+			changed++
+		}
+	}
+	d.Changed = make([]Entry, 0, changed)
 	i := 0
 	for at, uid := range uids {
 		for i < len(l.entries) && l.entries[i].UID < uid {
@@ -306,10 +324,16 @@ func (l *live) publish(c *liveChange, seq uint64, tell []func()) []func() {
 	if c.dropped {
 		l.entries, l.tail, l.tailFrom = nil, nil, seq
 	}
+	i := 0
+	l.tail = slices.Grow(l.tail, len(c.changed))
 	for _, e := range c.changed {
-		if i := l.find(e.UID); i < len(l.entries) && l.entries[i].UID == e.UID {
+		if i >= len(l.entries) || l.entries[i].UID != e.UID {
+			i = l.find(e.UID)
+		}
+		if i < len(l.entries) && l.entries[i].UID == e.UID {
 			l.entries[i] = e
 			l.tail = append(l.tail, change{seq, e.UID})
+			i++
 		}
 	}
 	if len(c.gone) > 0 {
