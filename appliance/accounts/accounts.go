@@ -84,8 +84,9 @@ type Accounts struct {
 	pause func(ctx context.Context, d time.Duration) error
 
 	// mu is held by changes, so that one plans on what the one before left.
-	mu  sync.Mutex
-	dir atomic.Pointer[directory]
+	mu       sync.Mutex
+	recalled bool // recall was done
+	dir      atomic.Pointer[directory]
 }
 
 // New makes an Accounts on an open store. Nothing is read before it is needed.

@@ -22,6 +22,7 @@ const (
 	kindLogin   = "login"   // key: folded address; value: account ID
 	kindAlias   = "alias"   // key: folded address, or "@domain"
 	kindSecret  = "secret"  // key: secretSalt
+	kindKnown   = "known"   // key: account ID, space, network address; value: time
 )
 
 const secretSalt = "scram-salt"
@@ -135,6 +136,12 @@ func (a *Accounts) load(ctx context.Context) (*directory, error) {
 		return nil, fmt.Errorf("reading the register of people: %w", err)
 	}
 	d.separator = a.separator
+	if !a.recalled {
+		if err := a.recall(ctx, d); err != nil {
+			return nil, fmt.Errorf("reading from where people logged in: %w", err)
+		}
+		a.recalled = true
+	}
 	a.dir.Store(d)
 	return d, nil
 }

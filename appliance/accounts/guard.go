@@ -23,7 +23,7 @@ type guard struct {
 
 	mu      sync.Mutex
 	counts  *lru[bucket, *count]
-	goodFor *lru[bucket, time.Time] // last success
+	goodFor *lru[bucket, good]
 }
 
 // digest stands for an account or a guess in bounded memory.
@@ -43,6 +43,10 @@ type count struct {
 	until time.Time
 }
 
+// good is what is known of a bucket that logged in: when it did so last, and
+// what time of that its caller was told to keep.
+type good struct{ last, kept time.Time }
+
 // recentGuesses is how many different wrong passwords are recognised when
 // they come again: devices with an old password are few.
 const recentGuesses = 8
@@ -51,7 +55,7 @@ func newGuard(limits Limits) *guard {
 	g := &guard{
 		limits:  limits,
 		counts:  newLRU[bucket, *count](limits.Tracked),
-		goodFor: newLRU[bucket, time.Time](limits.Tracked),
+		goodFor: newLRU[bucket, good](limits.Tracked),
 	}
 	rand.Read(g.key[:])
 	return g
@@ -97,8 +101,8 @@ func (g *guard) admit(v visitor, now time.Time) (until time.Time, slow, ok bool)
 }
 
 func (g *guard) good(b bucket, now time.Time) bool {
-	last, ok := g.goodFor.get(b)
-	return ok && now.Sub(last) < g.limits.GoodFor
+	it, ok := g.goodFor.get(b)
+	return ok && now.Sub(it.last) < g.limits.GoodFor
 }
 
 func (g *guard) waits(b bucket) time.Time {
@@ -109,12 +113,19 @@ func (g *guard) waits(b bucket) time.Time {
 }
 
 // succeeded notes that v logged in. The counts stay: whoever has an account
-// here must not use it to win more guesses at another one.
-func (g *guard) succeeded(v visitor, now time.Time) {
+// here must not use it to win more guesses at another one. keep tells that v is
+// new, or was not to be kept for the next start for knownAgain.
+func (g *guard) succeeded(v visitor, now time.Time) (keep bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.goodFor.put(v.pair, now)
-	g.goodFor.put(v.addr, now)
+	it, ok := g.goodFor.get(v.pair)
+	if keep = !ok || now.Sub(it.kept) >= knownAgain; keep {
+		it.kept = now
+	}
+	it.last = now
+	g.goodFor.put(v.pair, it)
+	g.goodFor.put(v.addr, it)
+	return keep
 }
 
 // failed notes a wrong password of v. guess tells one from another; the zero

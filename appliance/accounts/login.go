@@ -32,7 +32,7 @@ func (a *Accounts) Password(ctx context.Context, user, password string, from net
 		prepared = prepare(password)
 	}
 	if p != nil && a.proven.has(p, prepared, a.now()) {
-		a.guard.succeeded(v, a.now())
+		a.loggedIn(ctx, v, p)
 		return p.Account, nil
 	}
 	guess := a.guess(key, p, password)
@@ -80,7 +80,7 @@ func (a *Accounts) verify(ctx context.Context, v visitor, p *person, prepared st
 		a.guard.failed(v, guess, a.now())
 		return Account{}, ErrCredentials
 	}
-	a.guard.succeeded(v, a.now())
+	a.loggedIn(ctx, v, p)
 	if !p.Credentials.meets(a.cost) {
 		p = a.upgrade(ctx, p, prepared)
 	}

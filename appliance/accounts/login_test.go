@@ -316,6 +316,41 @@ func TestKnownAddressIsNeverLockedOut(t *testing.T) {
 	b.want("wait", anna, secret, home)
 }
 
+// A restart in the middle of an attack locks nobody out at home.
+func TestKnownAddressOutlivesRestart(t *testing.T) {
+	t.Parallel()
+	b := household(t, guesses)
+	b.want("in", anna, secret, home)
+	x, err := b.SASL("PLAIN", thief)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, done, err := x.Next(t.Context(), []byte("\x00bob@example.test\x00"+secret)); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	b = b.again(guesses)
+	b.wrong(3, anna, netip.MustParseAddr("203.0.113.1"))
+	b.wrong(2, anna, netip.MustParseAddr("203.0.113.2"))
+	b.want("wait", anna, secret, netip.MustParseAddr("203.0.113.99"))
+	b.want("in", anna, secret, home)
+	b.clock.Add(b.limits.GoodFor)
+	b.must("remove account bob@example.test")
+	known := func() (n int) {
+		if err := b.store.List(t.Context(), kindKnown, func(string, []byte) error { n++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := known(); n != 2 {
+		t.Errorf("%d addresses are kept, want 2", n)
+	}
+	b = b.again(guesses)
+	b.want("wrong", anna, "another", thief)
+	if n := known(); n != 0 {
+		t.Errorf("%d addresses are kept that are too old or nobody's", n)
+	}
+}
+
 // A thief with an account of his own wins no more guesses at others by it.
 func TestOwnLoginClearsNothing(t *testing.T) {
 	t.Parallel()

@@ -146,7 +146,7 @@ func (s *scramExchange) Next(ctx context.Context, response []byte) (challenge []
 		// answers with nothing.
 		if len(response) == 0 && s.conv.Valid() {
 			s.account = s.person.Account
-			s.a.guard.succeeded(s.v, s.a.now())
+			s.a.loggedIn(ctx, s.v, s.person)
 			return nil, true, nil
 		}
 	}
