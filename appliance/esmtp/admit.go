@@ -142,6 +142,13 @@ func (g *gate) leave(a netip.Addr) {
 	}
 }
 
+// stressed tells that few connections are left.
+func (g *gate) stressed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.total > g.limits.Connections/4*3
+}
+
 func (g *gate) active() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -148,3 +148,28 @@ func TestPace(t *testing.T) {
 		}
 	}
 }
+
+// TestStress: when few connections are left, those that say nothing must go
+// soon, but not those that hand a message over.
+func TestStress(t *testing.T) {
+	t.Parallel()
+	s, addr := serve(t, &recorder{}, false, func(o *Options) {
+		o.Limits.Connections, o.Limits.ConnectionsPerAddress = 4, 4
+		o.Limits.StressTimeout = 50 * time.Millisecond
+	})
+	var calm []*client
+	for range 3 {
+		c := dial(t, addr)
+		c.hello()
+		calm = append(calm, c)
+	}
+	silent := dial(t, addr)
+	silent.want("220 ")
+	calm[0].transaction()
+	silent.want("421 4.4.2 ")
+	silent.wantEnd()
+	eventually(t, "there is room again", func() bool { return s.Stats().Active < 4 })
+	calm[0].send("RSET\r\n")
+	calm[0].want("250 ")
+	calm[1].transaction()
+}

@@ -102,6 +102,9 @@ func (in *input) release() {
 func (c *Conn) readLine(limit int) ([]byte, error) {
 	c.in.useSmall()
 	start, timeout := time.Now(), c.limits.CommandTimeout
+	if !c.open && c.srv.gate.stressed() {
+		timeout = min(timeout, c.limits.StressTimeout)
+	}
 	if c.content {
 		timeout = min(timeout, c.transfer.pace.patience(c.limits))
 		defer func() { c.transfer.pace.waited += time.Since(start) }()

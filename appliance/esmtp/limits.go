@@ -56,6 +56,10 @@ type Limits struct {
 	// CommandTimeout is the time for one whole command line (RFC 5321,
 	// section 4.5.3.2.7, asks for 5 minutes). Default 5 minutes.
 	CommandTimeout time.Duration
+	// StressTimeout takes the place of CommandTimeout outside a transaction
+	// while more than three quarters of all Connections are taken: so silent
+	// peers from many addresses cannot keep others out. Default 10 s.
+	StressTimeout time.Duration
 	// ContentTimeout is the time that content may stand still. Default 3 minutes.
 	ContentTimeout time.Duration
 	// ContentRate is the least mean rate of content in octets per second,
@@ -115,6 +119,7 @@ func (l Limits) WithDefaults() Limits {
 	span(&l.TarpitMax, 8*time.Second, 0)
 	span(&l.GreetPause, 0, 0)
 	span(&l.CommandTimeout, 5*time.Minute, never)
+	span(&l.StressTimeout, 10*time.Second, never)
 	span(&l.ContentTimeout, 3*time.Minute, never)
 	span(&l.ContentGrace, time.Minute, 0)
 	span(&l.WriteTimeout, time.Minute, never)
