@@ -89,6 +89,7 @@ func engineLimits(c *config.Config) esmtp.Limits {
 		TarpitMax:             orNone(l.TarpitMax),
 		GreetPause:            orNone(l.GreetPause),
 		CommandTimeout:        time.Duration(l.CommandTimeout),
+		StressTimeout:         time.Duration(l.StressTimeout),
 		ContentTimeout:        time.Duration(l.ContentTimeout),
 		ContentRate:           rate(l.ContentRate),
 		ContentGrace:          time.Duration(l.ContentGrace),

@@ -121,6 +121,8 @@ var keys = []key{
 		func(c *Config) *Duration { return &c.SMTP.GreetPause }, 0, minute),
 	duration("smtp.command_timeout", "How long a peer may take for one command. The standard asks for 5 minutes.",
 		func(c *Config) *Duration { return &c.SMTP.CommandTimeout }, second, hour),
+	duration("smtp.stress_timeout", "The same outside a transaction, while more than three quarters of all connections are taken.",
+		func(c *Config) *Duration { return &c.SMTP.StressTimeout }, second, hour),
 	duration("smtp.content_timeout", "How long a message may stand still while it comes in.",
 		func(c *Config) *Duration { return &c.SMTP.ContentTimeout }, second, hour),
 	size("smtp.content_rate", "Octets a second that a message must come in with on the average; \"0\" switches this off.",

@@ -24,6 +24,7 @@ type SMTP struct {
 	TarpitMax        Duration
 	GreetPause       Duration
 	CommandTimeout   Duration
+	StressTimeout    Duration
 	ContentTimeout   Duration
 	ContentRate      Size
 	ContentGrace     Duration
@@ -108,6 +109,7 @@ var defaults = &Config{
 		TarpitStep:               second,
 		TarpitMax:                8 * second,
 		CommandTimeout:           5 * minute,
+		StressTimeout:            10 * second,
 		ContentTimeout:           3 * minute,
 		ContentRate:              256,
 		ContentGrace:             minute,
