@@ -3,6 +3,7 @@ package imapd
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"hauspost/appliance/imapd/wire"
 	"hauspost/store"
@@ -32,6 +33,16 @@ func tooBig(text string) error {
 	return &answer{kind: "BAD", code: "TOOBIG", text: text, hangUp: true}
 }
 
+// unavailable is the answer to a fault of the box or of its disk. A full disk is
+// not the quota of a person, of which OVERQUOTA would tell.
+func unavailable(err error) *answer {
+	a := &answer{kind: "NO", code: "UNAVAILABLE", text: "This cannot be done just now; the log of the box says why"}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		a.text = "The disk of the box is full"
+	}
+	return a
+}
+
 // answerOf turns the error of a handler into what the client is told. inner
 // tells that the fault is the box's and belongs into the log.
 func answerOf(err error) (a *answer, inner bool) {
@@ -48,5 +59,5 @@ func answerOf(err error) (a *answer, inner bool) {
 	case errors.Is(err, store.ErrNotFound):
 		return &answer{kind: "NO", code: "NONEXISTENT", text: "There is no such mailbox"}, false
 	}
-	return &answer{kind: "NO", code: "SERVERBUG", text: "Something went wrong here; the log of the box says what"}, true
+	return unavailable(err), true
 }

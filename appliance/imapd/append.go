@@ -163,7 +163,7 @@ func (s *session) deliver(staged *store.Staged, a *appending) error {
 // unavailable refuses what cannot be done just now.
 func (s *session) unavailable(doing string, err error) error {
 	s.log(slog.LevelError, "imap "+doing+" failed", "error", err.Error())
-	return no("UNAVAILABLE", "This cannot be done just now; try again later")
+	return unavailable(err)
 }
 
 // nulGuard passes a message on and looks for NUL, which IMAP cannot serve.

@@ -315,6 +315,23 @@ func TestDamagedMessage(t *testing.T) {
 	}
 }
 
+// TestStoreFault: a store that cannot write is no fault of the program.
+func TestStoreFault(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, nil)
+	b.deliver(t, "INBOX", testMessage(t, "short"), `\Deleted`)
+	c := b.login(t)
+	c.command("s", "SELECT INBOX")
+	check(t, b.store.Close())
+	for i, command := range []string{"EXPUNGE", `STORE 1 +FLAGS (\Seen)`, "COPY 1 Archive", "MOVE 1 Archive", "CREATE x", "APPEND INBOX {3+}\r\na\r\n"} {
+		tag := fmt.Sprintf("t%d", i)
+		got := c.command(tag, command)
+		if last := got[len(got)-1]; last != tag+" NO [UNAVAILABLE] This cannot be done just now; the log of the box says why" {
+			t.Errorf("%s: %s", command, last)
+		}
+	}
+}
+
 // TestHandshakeOnly: a TLS client that says nothing costs no more than others.
 func TestHandshakeOnly(t *testing.T) {
 	t.Parallel()
