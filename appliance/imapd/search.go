@@ -33,15 +33,13 @@ type searchNeed struct {
 func runSearch(s *session, c *call) error {
 	q := &searching{}
 	err := q.read(s, c)
-	if err != nil {
-		if q.save {
-			s.saved = nil
-		}
-		return err
+	var found []uint32
+	if err == nil {
+		found, err = q.run(s)
 	}
-	found, err := q.run(s)
 	if err != nil {
-		if q.save {
+		// "$" becomes empty by NO, and stays as it is by BAD (RFC 5182, 2.1).
+		if a, _ := answerOf(err); q.save && a.kind == "NO" {
 			s.saved = nil
 		}
 		return err
@@ -49,9 +47,12 @@ func runSearch(s *session, c *call) error {
 	if q.save {
 		s.saved = q.toSave(s, found)
 	}
-	if q.extended || s.rev2 {
+	switch {
+	case q.save && !q.min && !q.max && !q.count && !q.all:
+		// SAVE alone asks for no response (RFC 9051, section 6.4.4.1).
+	case q.extended || s.rev2:
 		q.writeExtended(s, c, found)
-	} else {
+	default:
 		q.writePlain(s, c, found)
 	}
 	return nil
