@@ -37,6 +37,10 @@ func runStore(s *session, c *call) error {
 		s.enableCondstore()
 	}
 	uids := pick(s.box.uids, wanted)
+	if len(uids) == 0 {
+		// The store would make places for keywords that no message gets.
+		return nil
+	}
 	if st.conditional && st.since == 0 {
 		// Nothing is unchanged since before the beginning, and 0 means
 		// something else to the store.
