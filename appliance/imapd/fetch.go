@@ -41,8 +41,9 @@ type fetcher struct {
 	seen      bool
 	withFlags bool
 	withUID   bool
-	// since is the CHANGEDSINCE of RFC 7162.
-	since uint64
+	// since is the CHANGEDSINCE of RFC 7162, changed tells that there is one.
+	since   uint64
+	changed bool
 
 	// seenNow are the messages that FETCH itself made \Seen, in UID order.
 	seenNow []uint32
@@ -115,6 +116,7 @@ var fetchModifiers = map[string]func(f *fetcher, c *call) error{
 		}
 		var err error
 		f.since, err = c.Number64()
+		f.changed = true
 		f.s.enableCondstore()
 		return err
 	},
@@ -129,8 +131,12 @@ func (f *fetcher) read(c *call) error {
 		f.add("UID", itemUID)
 	}
 	if c.Peek() == '(' {
-		if err := c.List(func() error { return f.readItem(c) }); err != nil {
+		items := 0
+		if err := c.List(func() error { items++; return f.readItem(c) }); err != nil {
 			return err
+		}
+		if items == 0 {
+			return bad("Syntax: expected FETCH items")
 		}
 	} else if err := f.readItem(c); err != nil {
 		return err
@@ -150,7 +156,7 @@ func (f *fetcher) read(c *call) error {
 			return err
 		}
 	}
-	if f.since > 0 || f.withFlags && f.s.condstore {
+	if f.changed || f.withFlags && f.s.condstore {
 		f.add("MODSEQ", itemModSeq)
 	}
 	return c.End()
@@ -362,7 +368,7 @@ func (f *fetcher) respond() error {
 		if _, found := slices.BinarySearch(f.seenNow, f.e.UID); found {
 			s.w.B = append(s.w.B, " FLAGS "...)
 			s.w.B = s.appendFlags(s.w.B, f.e.UID, f.e.Flags)
-			if s.condstore && f.since == 0 {
+			if s.condstore && !f.changed {
 				s.w.B = append(s.w.B, ' ')
 				s.w.B = appendModSeq(s.w.B, f.e.ModSeq)
 			}

@@ -58,6 +58,9 @@ func (s *session) readStatusItems(c *call) ([]*statusItem, error) {
 		}
 		return bad("There is no STATUS item %s", name)
 	})
+	if err == nil && len(items) == 0 {
+		err = bad("Syntax: expected STATUS items")
+	}
 	return items, err
 }
 
