@@ -31,7 +31,6 @@ type live struct {
 	tail     []change
 	tailFrom uint64
 	watchers map[*watcher]struct{}
-	recent   uint32
 }
 
 type change struct {
@@ -85,7 +84,7 @@ func (s *Store) live(ctx context.Context, mailbox int64) (*live, error) {
 	defer s.liveMu.Unlock()
 	l, ok := s.lives[mailbox]
 	if !ok {
-		l = &live{s: s, id: mailbox, entries: entries, high: box.HighestModSeq, tailFrom: box.HighestModSeq, recent: box.UIDNext}
+		l = &live{s: s, id: mailbox, entries: entries, high: box.HighestModSeq, tailFrom: box.HighestModSeq}
 		s.lives[mailbox] = l
 	}
 	l.refs++
@@ -151,14 +150,16 @@ func (l *Live) Mailbox() (Mailbox, error) {
 	return m, nil
 }
 
-// Recent gives the first UID that no session was shown as \Recent yet, and, if
-// claim is set, claims all up to now.
+// Recent gives the first UID that no session was shown as \Recent yet since the
+// store was opened, and, if claim is set, claims all up to now.
 func (l *Live) Recent(claim bool) uint32 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	first := l.recent
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	l.s.recentMu.Lock()
+	defer l.s.recentMu.Unlock()
+	first := max(1, l.s.recent[l.id])
 	if n := len(l.entries); claim && n > 0 {
-		l.recent = max(l.recent, l.entries[n-1].UID+1)
+		l.s.recent[l.id] = max(first, l.entries[n-1].UID+1)
 	}
 	return first
 }
@@ -310,6 +311,11 @@ func (s *Store) publishLive(g *group) []func() {
 			delete(s.lives, c.mailbox)
 		}
 		s.liveMu.Unlock()
+		if c.dropped {
+			s.recentMu.Lock()
+			delete(s.recent, c.mailbox)
+			s.recentMu.Unlock()
+		}
 		if l == nil {
 			continue
 		}

@@ -69,6 +69,11 @@ type Store struct {
 	lives      map[int64]*live
 	liveUse    uint64
 
+	// recent are the first UIDs that were not shown as \Recent: what came before
+	// Open was, and of mailboxes that are not named nothing.
+	recentMu sync.Mutex
+	recent   map[int64]uint32
+
 	traceMu sync.Mutex
 	traces  []traceEntry
 
@@ -148,7 +153,7 @@ func newStore(o Options, fsys filesystem) *Store {
 		dir: o.Dir, mail: filepath.Join(o.Dir, "mail"), fs: fsys, index: o.Index, log: o.Logger, now: o.Now,
 		queue: make(chan *request, 256), quit: make(chan struct{}), stopped: make(chan struct{}),
 		boxes: map[int64]*Mailbox{}, names: map[nameKey]int64{}, subs: map[nameKey]bool{},
-		lives: map[int64]*live{}, reap: make(chan struct{}, 1),
+		lives: map[int64]*live{}, recent: map[int64]uint32{}, reap: make(chan struct{}, 1),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -243,6 +248,7 @@ func (s *Store) loadState(ctx context.Context) error {
 		}
 		m.Keywords = strings.Fields(keywords)
 		s.boxes[m.ID] = &m
+		s.recent[m.ID] = m.UIDNext
 		s.names[nameKey{m.Owner, m.Name}] = m.ID
 	}
 	if err := rows.Err(); err != nil {

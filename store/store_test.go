@@ -593,3 +593,35 @@ func TestDeletingGivesTheFilesBack(t *testing.T) {
 	}
 	mustVerify(t, s)
 }
+
+// Mail that came while nobody had the mailbox open is recent to the first who
+// looks, and only to them; what was there when the store was opened is not.
+func TestRecentIsWhatNobodySaw(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	deliver(t, s, "Subject: 1\r\n\r\n", inboxOf("alice"))
+	recent := func(s *Store, claim bool) uint32 {
+		l, err := s.Live(t.Context(), mailboxOf(t, s, "alice", "INBOX").ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Recent(claim)
+	}
+	if first := recent(s, false); first != 1 {
+		t.Errorf("recent begins at %d", first)
+	}
+	recent(s, true)
+	deliver(t, s, "Subject: 2\r\n\r\n", inboxOf("alice"))
+	if first, again := recent(s, true), recent(s, true); first != 2 || again != 3 {
+		t.Errorf("recent begins at %d, then at %d", first, again)
+	}
+	deliver(t, s, "Subject: 3\r\n\r\n", inboxOf("alice"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if first := recent(openStore(t, dir), false); first != 4 {
+		t.Errorf("after a start recent begins at %d", first)
+	}
+}
