@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -383,6 +384,43 @@ func TestFlags(t *testing.T) {
 	for _, in := range []string{`(\Recent)`, `(\)`, `(\*)`, `(a b`, `a`, `(` + strings.Repeat("k", 101) + `)`} {
 		if got, err := NewParser([]byte(in)).Flags(); err == nil {
 			t.Error(in, got)
+		}
+	}
+}
+
+// pieces notes how much it was given at a time, and fails after that many.
+type pieces struct {
+	sizes []int
+	all   []byte
+	most  int
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	if len(p.sizes) == p.most {
+		return 0, io.ErrClosedPipe
+	}
+	p.sizes, p.all = append(p.sizes, len(b)), append(p.all, b...)
+	return len(b), nil
+}
+
+// TestWriterPieces: a time limit is for 64 KB, however much is written at once.
+func TestWriterPieces(t *testing.T) {
+	t.Parallel()
+	long := bytes.Repeat([]byte("0123456789"), 20_000)
+	for name, write := range map[string]func(w *Writer) error{
+		"literal":  func(w *Writer) error { _, err := w.Write(long); return err },
+		"response": func(w *Writer) error { w.B = append(w.B, long...); return w.Flush() },
+	} {
+		dst := &pieces{most: 100}
+		if err := write(&Writer{Dst: dst}); err != nil || !bytes.Equal(dst.all, long) {
+			t.Errorf("%s: %d of %d octets, %v", name, len(dst.all), len(long), err)
+		}
+		if !slices.Equal(dst.sizes, []int{64 << 10, 64 << 10, 64 << 10, 200_000 - 192<<10}) {
+			t.Errorf("%s: written in pieces of %v", name, dst.sizes)
+		}
+		broken := &Writer{Dst: &pieces{most: 1}}
+		if err := write(broken); !errors.Is(err, io.ErrClosedPipe) || broken.Err() == nil {
+			t.Errorf("%s: a connection that breaks gives %v", name, err)
 		}
 	}
 }

@@ -23,7 +23,7 @@ var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeBuffer)
 type Writer struct {
 	// B is what was not sent yet.
 	B []byte
-	// Dst takes what is sent.
+	// Dst takes what is sent, at most 64 KB at a time.
 	Dst io.Writer
 
 	box *[]byte
@@ -77,9 +77,23 @@ func (w *Writer) Flush() error {
 		return w.err
 	}
 	w.broken = w.broken || w.start < len(w.B)
-	_, w.err = w.Dst.Write(w.B)
+	_, w.err = w.send(w.B)
 	w.B, w.start = w.B[:0], 0
 	return w.err
+}
+
+// send writes p to Dst in pieces of at most 64 KB, each of which is to have a
+// time limit of its own.
+func (w *Writer) send(p []byte) (sent int, err error) {
+	for len(p) > 0 {
+		n, err := w.Dst.Write(p[:min(len(p), flushAt)])
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+		p = p[n:]
+	}
+	return sent, nil
 }
 
 // Write sends p after what has gathered, for the octets of long literals.
@@ -91,7 +105,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		}
 		w.broken = true
 		var n int
-		n, w.err = w.Dst.Write(p)
+		n, w.err = w.send(p)
 		return n, w.err
 	}
 	w.B = append(w.B, p...)
