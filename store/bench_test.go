@@ -114,8 +114,13 @@ func BenchmarkSetFlags(b *testing.B) {
 // BenchmarkOpenMailbox reads a mailbox of 9,984 messages into memory.
 func BenchmarkOpenMailbox(b *testing.B) {
 	s, m, _ := benchMailbox(b, 10_000)
+	conn, err := s.loads.Conn(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
 	for b.Loop() {
-		if _, err := s.loadEntries(context.Background(), m.ID, int(m.Messages)); err != nil {
+		if _, err := loadEntries(context.Background(), conn, m.ID, int(m.Messages)); err != nil {
 			b.Fatal(err)
 		}
 	}

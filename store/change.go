@@ -148,7 +148,22 @@ func (s *Store) Move(ctx context.Context, mailbox int64, uids []uint32, owner, d
 	return s.copy(ctx, mailbox, uids, owner, dest, true)
 }
 
+// copyBatch is how many messages one commit copies: a record of the redo log
+// has to hold them.
+const copyBatch = 10_000
+
+// copy works in batches. When one fails, what was copied before it stays.
 func (s *Store) copy(ctx context.Context, mailbox int64, uids []uint32, owner, dest string, move bool) (CopyResult, error) {
+	res, err := s.copySome(ctx, mailbox, uids[:min(len(uids), copyBatch)], owner, dest, move)
+	for n := copyBatch; n < len(uids) && err == nil; n += copyBatch {
+		var more CopyResult
+		more, err = s.copySome(ctx, mailbox, uids[n:min(len(uids), n+copyBatch)], owner, dest, move)
+		res.Source, res.Dest = append(res.Source, more.Source...), append(res.Dest, more.Dest...)
+	}
+	return res, err
+}
+
+func (s *Store) copySome(ctx context.Context, mailbox int64, uids []uint32, owner, dest string, move bool) (CopyResult, error) {
 	var res CopyResult
 	err := s.withLive(ctx, mailbox, func(g *group, l *live) error {
 		res = CopyResult{}

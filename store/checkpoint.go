@@ -3,8 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
-	"os"
 )
+
+// unsureRounds is how many checkpoints after a failed flush write the message
+// files of the redo log again: those that it has, and, at the next, those that
+// were written before the failure and recorded after it.
+const unsureRounds = 2
 
 // room makes sure that a record with a body of n octets fits into the current
 // redo file, and moves to the other file otherwise.
@@ -22,15 +26,18 @@ func (s *Store) room(seq uint64, n int) error {
 	if err := s.covered(); err != nil {
 		s.log.Warn("a checkpoint failed and is done again", "error", err)
 	}
-	if s.redo.files[next].spent {
+	if s.redo.files[next].spent || s.unsure > 0 {
 		if err := s.checkpoint(); err != nil {
 			return err
 		}
 	}
+	// Once the other file may say that it begins here, nothing that this one
+	// got later would count.
+	s.redo.files[old].pos = redoSize
 	if err := s.redo.start(next, seq); err != nil {
 		return err
 	}
-	if next != old {
+	if next != old && s.unsure == 0 {
 		s.cover(old)
 	}
 	return nil
@@ -44,7 +51,7 @@ func (s *Store) cover(i int) {
 	s.bg.Add(1)
 	go func() {
 		defer s.bg.Done()
-		err := s.journal.flush()
+		err := s.journal.sync()
 		if err == nil {
 			err = s.fs.SyncFS(s.dir)
 			s.flushes.Add(1)
@@ -61,10 +68,11 @@ func (s *Store) covered() error {
 	err := <-s.covering
 	s.covering = nil
 	if err != nil {
+		s.unsure = unsureRounds
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	s.redo.files[s.coveringFile].spent = false
-	if s.journal.large() {
+	if s.journal.large() && !s.closing.Load() {
 		if err := s.compact(); err != nil {
 			s.log.Warn("the journal could not be compacted; it stays as it is", "error", err)
 		}
@@ -78,12 +86,22 @@ func (s *Store) checkpoint() error {
 	if err := s.covered(); err != nil {
 		s.log.Warn("a checkpoint failed and is done again", "error", err)
 	}
-	if err := s.journal.flush(); err != nil {
+	if s.unsure > 0 {
+		// The kernel reports a failed write-back once and then takes the pages
+		// for clean: write again what the redo log has.
+		if err := s.rewriteFiles(); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	err := s.journal.sync()
+	if err == nil {
+		err = s.fs.SyncFS(s.dir)
+	}
+	if err != nil {
+		s.unsure = unsureRounds
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	if err := s.fs.SyncFS(s.dir); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
+	s.unsure = max(0, s.unsure-1)
 	s.flushes.Add(1)
 	for i, rf := range s.redo.files {
 		if i != s.redo.cur || rf.pos >= redoSize {
@@ -93,21 +111,41 @@ func (s *Store) checkpoint() error {
 	return nil
 }
 
+// rewriteFiles writes all message files that the redo log has once more, and
+// has the journal replaced by a snapshot.
+func (s *Store) rewriteFiles() error {
+	for _, rf := range s.redo.files {
+		again := *rf
+		records, err := again.records(0, 0)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			ops, err := decodeOps(r.body)
+			if err != nil {
+				return fmt.Errorf("redo log, record %d: %w", r.seq, err)
+			}
+			if err := s.restoreFiles(context.Background(), ops); err != nil {
+				return err
+			}
+		}
+	}
+	return s.journal.rewrite()
+}
+
 // recover applies again what the redo log has and the index, the journal or the
 // message files lack, after a crash or a power cut. Each of them reaches the
 // disk at a time of its own: that the index has a change says nothing of the
 // files.
 func (s *Store) recover(ctx context.Context, records []redoRecord) error {
-	var last uint64
 	for _, r := range records {
 		ops, err := decodeOps(r.body)
 		if err != nil {
 			return fmt.Errorf("redo log, record %d: %w", r.seq, err)
 		}
-		last = r.seq
 		if r.seq > s.seq {
-			if r.seq != s.seq+1 {
-				return fmt.Errorf("the redo log starts at %d, the index ends at %d: run \"hauspost store rebuild\"", r.seq, s.seq)
+			if r.seq != s.seq+1 && !s.rebuilding {
+				return fmt.Errorf("%w: it ends at change %d, the redo log begins at %d", ErrIndexBehind, s.seq, r.seq)
 			}
 			if err := s.reapply(ctx, r.seq, ops); err != nil {
 				return fmt.Errorf("recovering change %d: %w", r.seq, err)
@@ -122,7 +160,7 @@ func (s *Store) recover(ctx context.Context, records []redoRecord) error {
 			return fmt.Errorf("recovering traces of change %d: %w", r.seq, err)
 		}
 	}
-	if last > s.committed || s.rebuilding {
+	if len(records) > 0 || s.rebuilding {
 		if err := s.recount(ctx); err != nil {
 			return err
 		}
@@ -131,7 +169,30 @@ func (s *Store) recover(ctx context.Context, records []redoRecord) error {
 		// Its records do not lead up to the index: begin the other file.
 		cur.pos = redoSize
 	}
-	return nil
+	logs := max(s.journal.last, s.redo.files[s.redo.cur].first-1)
+	if s.redo.files[s.redo.cur].gen == 0 {
+		logs = s.journal.last
+	}
+	if s.seq >= logs {
+		return nil
+	}
+	if s.rebuilding {
+		s.damage("redo", fmt.Sprintf("changes %d to %d are nowhere to be found", s.seq+1, logs))
+		s.seq = logs
+		return nil
+	}
+	return fmt.Errorf("%w: it ends at change %d, its logs at %d", ErrIndexBehind, s.seq, logs)
+}
+
+// mendJournal has a journal that lacks something replaced by a snapshot.
+func (s *Store) mendJournal() error {
+	if !s.journal.damaged && s.journal.last == s.seq {
+		return nil
+	}
+	s.log.Warn("the journal was damaged or incomplete; it is written anew from the index",
+		"journal", s.journal.last, "index", s.seq)
+	s.journal.last = s.seq
+	return s.compact()
 }
 
 // reapply runs one recovered group.
@@ -185,7 +246,11 @@ func (s *Store) publishRecovered(g *group) error {
 		}
 	}
 	for k, on := range g.subs {
-		s.subs[k] = on
+		if on {
+			s.subs[k] = true
+		} else {
+			delete(s.subs, k)
+		}
 	}
 	return nil
 }
@@ -209,14 +274,11 @@ func (s *Store) restoreFiles(ctx context.Context, ops []*op) error {
 	return nil
 }
 
-// restoreFile writes a message file that travelled in the redo log again if it
-// did not survive.
+// restoreFile writes a message file that travelled in the redo log again. It
+// does not look whether it is there and whole: what can be read may be in
+// memory alone.
 func (s *Store) restoreFile(o *op) error {
 	if o.kind != opMessage || len(o.image) == 0 {
-		return nil
-	}
-	b, err := os.ReadFile(s.path(o.msg, o.id))
-	if err == nil && string(b) == string(o.image) {
 		return nil
 	}
 	return s.writeFile(o.msg, o.id, o.image)

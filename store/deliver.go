@@ -27,6 +27,9 @@ func (s *Store) Deliver(ctx context.Context, st *Staged, d Delivery) ([]Placed, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := s.reserve(st.size); err != nil {
+		return nil, s.noteFault(fmt.Errorf("delivering %s: %w", d.ID, err))
+	}
 	msg := s.nextMsg.Add(1) - 1
 	o, err := st.finish(msg, &d)
 	if err != nil {

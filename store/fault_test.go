@@ -346,9 +346,9 @@ func FuzzRecords(f *testing.F) {
 	(&op{kind: opPlace, mailbox: 1, uid: 2}).encode(&e, true)
 	(&op{kind: opExpunge, mailbox: 1, uids: ranges{1, 5, 9, 9}}).encode(&e, true)
 	(&op{kind: opMessage, image: []byte("image")}).encode(&e, true)
-	f.Add(appendRecord(nil, 7, e.b, redoAlign))
+	f.Add(appendRecord(nil, 7, 3, e.b, redoAlign))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, body, _, ok := readRecord(b, redoAlign); ok {
+		if _, body, _, ok := readRecord(b, 3, redoAlign); ok {
 			b = body
 		}
 		ops, err := decodeOps(b)

@@ -5,8 +5,28 @@ import (
 	"fmt"
 	"syscall"
 
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 )
+
+// maxReserve bounds what reserve keeps free.
+const maxReserve = 32 << 20
+
+// reserve refuses new mail while little space is left: the last twentieth of
+// the file system, at most 32 MB, is for those who delete and move mail.
+// The error matches syscall.ENOSPC.
+func (s *Store) reserve(size int64) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.dir, &fs); err != nil {
+		return fmt.Errorf("asking for the free space: %w", err)
+	}
+	block := int64(fs.Bsize)
+	free, keep := int64(fs.Bavail)*block, min(maxReserve, int64(fs.Blocks)*block/20)
+	if free-size < keep {
+		return fmt.Errorf("%w: %d octets are free, the last %d are kept for tidying up", syscall.ENOSPC, free, keep)
+	}
+	return nil
+}
 
 // sqliteFull is SQLITE_FULL, the answer of SQLite to ENOSPC.
 const sqliteFull = 13

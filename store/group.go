@@ -18,6 +18,8 @@ type group struct {
 	ctx context.Context
 	seq uint64
 	ops []*op
+	// body is the ops as the redo log will hold them.
+	body encoder
 	// boxes are copies of the mailboxes that this group changed; a nil entry is
 	// one that it dropped. names likewise, with 0 for a name that is gone.
 	boxes map[int64]*Mailbox
@@ -119,6 +121,7 @@ func (g *group) change(mailbox int64) *liveChange {
 // emit applies an op and keeps it for the log.
 func (g *group) emit(o *op) error {
 	g.ops = append(g.ops, o)
+	o.encode(&g.body, true)
 	return g.apply(o)
 }
 

@@ -40,7 +40,9 @@ type journal struct {
 	pending []byte
 	// last is the last commit in file or pending.
 	last uint64
-	err  error
+	// damaged: the log that was opened has more behind a record that cannot be
+	// read. A snapshot takes its place.
+	damaged bool
 }
 
 func openJournal(fsys filesystem, dir string, now func() time.Time) (*journal, error) {
@@ -64,11 +66,15 @@ func openJournal(fsys filesystem, dir string, now func() time.Time) (*journal, e
 	}
 	rest := b
 	for {
-		seq, _, next, ok := readRecord(rest, 1)
+		seq, _, next, ok := readRecord(rest, 0, 1)
 		if !ok {
 			break
 		}
 		j.last, rest = seq, next
+	}
+	if behind := findRecord(rest, 0, 1); behind != nil {
+		j.damaged = true
+		return j, j.begin(max(j.last, lastRecord(behind)) + 1)
 	}
 	j.size = int64(len(b) - len(rest))
 	if j.f, err = fsys.OpenFile(name, os.O_RDWR, 0o600); err != nil {
@@ -80,6 +86,19 @@ func openJournal(fsys filesystem, dir string, now func() time.Time) (*journal, e
 		}
 	}
 	return j, nil
+}
+
+// lastRecord gives the highest sequence number in b, over all damage.
+func lastRecord(b []byte) (last uint64) {
+	for b != nil {
+		seq, _, next, ok := readRecord(b, 0, 1)
+		if ok {
+			last, b = max(last, seq), next
+			continue
+		}
+		b = findRecord(b, 0, 1)
+	}
+	return last
 }
 
 func (j *journal) name(seq uint64, ext string) string {
@@ -131,19 +150,12 @@ func (j *journal) add(seq uint64, ops []*op) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.pending = appendRecord(j.pending, seq, e.b, 1)
+	j.pending = appendRecord(j.pending, seq, 0, e.b, 1)
 	j.last = seq
 	if len(j.pending) > journalPending {
 		// A failure here is met again, and reported, by the checkpoint.
 		_ = j.write()
 	}
-}
-
-// flush writes what is pending, without making it durable.
-func (j *journal) flush() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.write()
 }
 
 func (j *journal) write() error {
@@ -161,6 +173,34 @@ func (j *journal) write() error {
 	return nil
 }
 
+// sync writes what is pending and flushes the file. It is done by the file's own
+// descriptor, which hears of every failed write-back.
+func (j *journal) sync() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.write(); err != nil {
+		return err
+	}
+	if err := j.f.Sync(); err != nil {
+		return fmt.Errorf("flushing the journal: %w", err)
+	}
+	return nil
+}
+
+// rewrite writes the current file once more, after a failed flush.
+func (j *journal) rewrite() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := make([]byte, j.size)
+	if _, err := j.f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	if _, err := j.f.WriteAt(b, 0); err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	return nil
+}
+
 func (j *journal) large() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -173,6 +213,10 @@ func (j *journal) rotate() (uint64, error) {
 	defer j.mu.Unlock()
 	if err := j.write(); err != nil {
 		return 0, err
+	}
+	// The new file must not outlive the end of the old one.
+	if err := j.f.Sync(); err != nil {
+		return 0, fmt.Errorf("flushing the journal: %w", err)
 	}
 	return j.last, j.begin(j.last + 1)
 }
@@ -199,8 +243,9 @@ func (j *journal) close() {
 	}
 }
 
-// each calls fn for every record that a rebuild has to apply, in order.
-func (j *journal) each(fn func(seq uint64, snapshot bool, body []byte) error) error {
+// each calls fn for every record that a rebuild has to apply, in order, and
+// damage for each place at which something cannot be read.
+func (j *journal) each(fn func(seq uint64, snapshot bool, body []byte) error, damage func(name string, after uint64)) error {
 	states, logs, err := j.list()
 	if err != nil {
 		return fmt.Errorf("reading the journal: %w", err)
@@ -208,7 +253,7 @@ func (j *journal) each(fn func(seq uint64, snapshot bool, body []byte) error) er
 	var from uint64
 	if n := len(states); n > 0 {
 		from = states[n-1]
-		if err := j.eachIn(j.name(from, "state"), func(seq uint64, body []byte) error { return fn(seq, true, body) }); err != nil {
+		if err := j.eachIn(j.name(from, "state"), true, fn, damage); err != nil {
 			return err
 		}
 	}
@@ -216,14 +261,14 @@ func (j *journal) each(fn func(seq uint64, snapshot bool, body []byte) error) er
 		if l <= from && from > 0 {
 			continue
 		}
-		if err := j.eachIn(j.name(l, "log"), func(seq uint64, body []byte) error { return fn(seq, false, body) }); err != nil {
+		if err := j.eachIn(j.name(l, "log"), false, fn, damage); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (j *journal) eachIn(name string, fn func(seq uint64, body []byte) error) error {
+func (j *journal) eachIn(name string, snapshot bool, fn func(seq uint64, snapshot bool, body []byte) error, damage func(name string, after uint64)) error {
 	f, err := j.fs.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return fmt.Errorf("reading the journal: %w", err)
@@ -233,14 +278,20 @@ func (j *journal) eachIn(name string, fn func(seq uint64, body []byte) error) er
 	if err != nil {
 		return fmt.Errorf("reading the journal: %w", err)
 	}
-	for rest := b; ; {
-		seq, body, next, ok := readRecord(rest, 1)
+	var last uint64
+	for rest := b; len(rest) > 0; {
+		seq, body, next, ok := readRecord(rest, 0, 1)
 		if !ok {
-			return nil
+			// Torn at the end is normal: the redo log goes on from there.
+			if rest = findRecord(rest, 0, 1); rest != nil || snapshot {
+				damage(name, last)
+			}
+			continue
 		}
-		if err := fn(seq, body); err != nil {
+		if err := fn(seq, snapshot, body); err != nil {
 			return fmt.Errorf("journal %s, commit %d: %w", filepath.Base(name), seq, err)
 		}
-		rest = next
+		last, rest = seq, next
 	}
+	return nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"slices"
@@ -67,6 +68,11 @@ func (s *Store) live(ctx context.Context, mailbox int64) (*live, error) {
 	}
 	s.liveMu.Unlock()
 
+	conn, err := s.loads.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading mailbox %d: %w", mailbox, err)
+	}
+	defer conn.Close()
 	// No commit becomes visible while the mailbox is read.
 	s.publishing.RLock()
 	defer s.publishing.RUnlock()
@@ -76,7 +82,7 @@ func (s *Store) live(ctx context.Context, mailbox int64) (*live, error) {
 	if !ok {
 		return nil, ErrNotFound
 	}
-	entries, err := s.loadEntries(ctx, mailbox, int(box.Messages))
+	entries, err := loadEntries(ctx, conn, mailbox, int(box.Messages))
 	if err != nil {
 		return nil, err
 	}
@@ -93,9 +99,9 @@ func (s *Store) live(ctx context.Context, mailbox int64) (*live, error) {
 	return l, nil
 }
 
-func (s *Store) loadEntries(ctx context.Context, mailbox int64, sizeHint int) ([]Entry, error) {
+func loadEntries(ctx context.Context, conn *sql.Conn, mailbox int64, sizeHint int) ([]Entry, error) {
 	entries := make([]Entry, 0, sizeHint)
-	err := s.scan(ctx, "SELECT uid, flags, modseq, msg, size, internal, saved, zone, file FROM placement WHERE mailbox = ? ORDER BY uid", []int64{mailbox}, func(values []driver.Value) error {
+	err := scan(ctx, conn, "SELECT uid, flags, modseq, msg, size, internal, saved, zone, file FROM placement WHERE mailbox = ? ORDER BY uid", []int64{mailbox}, func(values []driver.Value) error {
 		var n [8]int64
 		for i := range n {
 			n[i], _ = values[i].(int64)
@@ -357,7 +363,9 @@ func (l *live) publish(c *liveChange, seq uint64, tell []func()) []func() {
 		}
 		l.entries = kept
 	}
-	l.entries = append(l.entries, c.added...)
+	if !c.dropped {
+		l.entries = append(l.entries, c.added...)
+	}
 	l.high = seq
 	if len(l.tail) > 2*maxTail {
 		cut := len(l.tail) - maxTail

@@ -155,28 +155,22 @@ func (s *Store) renameInbox(ctx context.Context, owner, to string) error {
 	if err != nil {
 		return err
 	}
-	return s.withLive(ctx, box.ID, func(g *group, l *live) error {
-		dest, err := g.createMailbox(owner, to, "")
-		if err != nil {
-			return err
-		}
-		from, err := g.box(box.ID)
-		if err != nil {
-			return err
-		}
-		for _, e := range l.entries {
-			flags, err := g.flagBits(dest, from.FlagNames(e.Flags))
-			if err != nil {
-				return err
-			}
-			if err := g.emit(&op{kind: opPlace, mailbox: dest.ID, uid: dest.UIDNext, msg: e.Msg, id: e.ID, flags: flags,
-				size: int64(e.Size), internal: e.Internal, saved: e.Saved, zone: e.Zone, copied: true}); err != nil {
-				return err
-			}
-		}
-		_, err = g.expunge(box.ID, l, append([]Entry(nil), l.entries...))
+	l, err := s.live(ctx, box.ID)
+	if err != nil {
 		return err
-	})
+	}
+	defer s.releaseLive(l)
+	if _, err := s.CreateMailbox(ctx, owner, to, ""); err != nil {
+		return err
+	}
+	l.mu.RLock()
+	uids := make([]uint32, len(l.entries))
+	for i, e := range l.entries {
+		uids[i] = e.UID
+	}
+	l.mu.RUnlock()
+	_, err = s.Move(ctx, box.ID, uids, owner, to)
+	return err
 }
 
 // DeleteMailbox deletes a mailbox; with children it becomes NoSelect and loses

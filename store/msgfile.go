@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,13 +17,13 @@ import (
 // frame's payload is
 //
 //	length of prefix, prefix, length of annex, annex, SHA-256 of the content,
-//	size of the content, length of the payload, trailerMagic
+//	size of the content, CRC-32C of all that, length of the payload, trailerMagic
 //
 // with the annex as packTrace makes it and numbers in little-endian, so that it can be found from the end.
 const (
 	skippableMagic = 0x184d2a5d
 	trailerMagic   = 0x52545048 // "HPTR"
-	trailerFixed   = 4 + 4 + 32 + 8 + 4 + 4
+	trailerFixed   = 4 + 4 + 32 + 8 + 4 + 4 + 4
 	// maxPrefix bounds Delivery.Prefix, maxAnnex Delivery.Annex, in octets.
 	maxPrefix = 64 << 10
 	maxAnnex  = 256 << 10
@@ -44,12 +45,14 @@ func (t *trailer) append(dst []byte) []byte {
 	n := trailerFixed + len(t.prefix) + len(t.annex)
 	dst = binary.LittleEndian.AppendUint32(dst, skippableMagic)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(n))
+	payload := len(dst)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(t.prefix)))
 	dst = append(dst, t.prefix...)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(t.annex)))
 	dst = append(dst, t.annex...)
 	dst = append(dst, t.sum[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(t.size))
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[payload:], castagnoli))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(n))
 	return binary.LittleEndian.AppendUint32(dst, trailerMagic)
 }
@@ -71,6 +74,9 @@ func splitFile(b []byte) (frames []byte, t trailer, err error) {
 }
 
 func parseTrailer(p []byte) (t trailer, err error) {
+	if summed := p[:len(p)-12]; crc32.Checksum(summed, castagnoli) != binary.LittleEndian.Uint32(p[len(summed):]) {
+		return t, fmt.Errorf("%w: the checksum of its trailer is wrong", errDamagedFile)
+	}
 	np := int64(binary.LittleEndian.Uint32(p))
 	if np > int64(len(p)-trailerFixed) {
 		return t, errMalformed

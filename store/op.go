@@ -19,7 +19,6 @@ type op struct {
 	kindName, key string // documents
 	owner, name   string // mailboxes
 	value         []byte // documents, annex, keywords
-	prefix        []byte
 	image         []byte // the message file, where it travels in the redo log
 
 	validity, uid uint32

@@ -133,24 +133,21 @@ func (s *Store) dropReferences(ctx context.Context) (int, []reaped, error) {
 	var files []reaped
 	for _, t := range stones {
 		// Nobody can ask for the tombstones of a mailbox that is gone (0).
-		for _, q := range []string{
-			"DELETE FROM tombstone WHERE mailbox = ? AND uid = ? AND modseq = 0",
-			"UPDATE tombstone SET msg = NULL WHERE mailbox = ? AND uid = ?",
-		} {
-			if _, err := s.conn.ExecContext(ctx, q, t.mailbox, t.uid); err != nil {
+		for _, st := range []*sql.Stmt{s.stmts.dropStone, s.stmts.clearStone} {
+			if _, err := st.ExecContext(ctx, t.mailbox, t.uid); err != nil {
 				return 0, nil, err
 			}
 		}
 		var refs int64
 		var file []byte
-		err := s.conn.QueryRowContext(ctx, "UPDATE message SET refs = refs - 1 WHERE id = ? RETURNING refs, file", t.msg).Scan(&refs, &file)
+		err := s.stmts.dropRef.QueryRowContext(ctx, t.msg).Scan(&refs, &file)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && refs > 0 {
 			continue
 		}
 		if err != nil {
 			return 0, nil, fmt.Errorf("message %d: %w", t.msg, err)
 		}
-		if _, err := s.conn.ExecContext(ctx, "DELETE FROM message WHERE id = ?", t.msg); err != nil {
+		if _, err := s.stmts.dropMessage.ExecContext(ctx, t.msg); err != nil {
 			return 0, nil, err
 		}
 		r := reaped{msg: t.msg}

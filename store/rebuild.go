@@ -16,48 +16,111 @@ type RebuildReport struct {
 	Problems  []Problem `json:"problems"`
 }
 
+// rebuiltName is the index while it is being made.
+const rebuiltName = "hauspost.db.new"
+
 // Rebuild makes the index anew from journal, redo log and message files. The
-// store must not be open (ErrLocked). An index that is there is kept aside as
-// hauspost.db.old. Messages whose files are gone are let go of, and reported.
+// store must not be open (ErrLocked). Only when it is whole does it take the
+// place of the old index, which is kept as hauspost.db.old (.old.1, .old.2 …).
+// After an error everything is as it was. Messages whose files are gone are let
+// go of, and reported; so is damage of the journal, over which it reads on.
 func Rebuild(ctx context.Context, o Options) (RebuildReport, error) {
 	r := RebuildReport{Problems: []Problem{}}
-	aside := newStore(o, osFS{})
-	if err := aside.lockFolder(); err != nil {
+	if err := dropIndex(o.Dir, rebuiltName); err != nil {
 		return r, err
 	}
-	for _, ext := range []string{"", "-wal", "-shm"} {
-		name := filepath.Join(o.Dir, "hauspost.db"+ext)
-		err := os.Rename(name, filepath.Join(o.Dir, "hauspost.db.old"+ext))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			aside.release()
-			return r, fmt.Errorf("putting the old index aside: %w", err)
-		}
-	}
-	aside.release()
 	s, err := open(ctx, o, osFS{}, true)
 	if err != nil {
-		return r, err
+		return r, errors.Join(err, dropIndex(o.Dir, rebuiltName))
 	}
+	defer s.release()
 	err = s.finishRebuild(ctx, &r)
+	r.Problems = append(s.damaged, r.Problems...)
 	if err == nil {
 		err = s.checkpoint()
 	}
-	s.release()
-	return r, err
+	if err != nil {
+		s.closeIndex()
+		return r, errors.Join(err, dropIndex(o.Dir, rebuiltName))
+	}
+	return r, s.install()
 }
 
-// replayJournal applies all that the journal tells.
+// dropIndex removes an index with what SQLite keeps beside it.
+func dropIndex(dir, name string) error {
+	for _, ext := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(dir, name+ext)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing an unfinished index: %w", err)
+		}
+	}
+	return nil
+}
+
+// install puts the new index in the place of the old one, and leaves logs that
+// go on from it.
+func (s *Store) install() error {
+	if err := s.compactNow(); err != nil {
+		return err
+	}
+	if err := s.redo.reset(s.seq + 1); err != nil {
+		return err
+	}
+	s.closeIndex()
+	old := filepath.Join(s.dir, "hauspost.db.old")
+	for n := 1; ; n++ {
+		if _, err := os.Stat(old); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		old = filepath.Join(s.dir, fmt.Sprintf("hauspost.db.old.%d", n))
+	}
+	for _, ext := range []string{"", "-wal", "-shm"} {
+		err := s.fs.Rename(filepath.Join(s.dir, "hauspost.db"+ext), old+ext)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("putting the old index aside: %w", err)
+		}
+	}
+	if err := s.fs.Rename(filepath.Join(s.dir, rebuiltName), filepath.Join(s.dir, "hauspost.db")); err != nil {
+		return fmt.Errorf("putting the new index in place: %w", err)
+	}
+	return s.fs.SyncDir(s.dir)
+}
+
+const remedyDamage = `what the index knew is lost from there on until the next sound entry: if you have a backup, restore it`
+
+func (s *Store) damage(file, text string) {
+	s.damaged = append(s.damaged, Problem{Kind: "damaged-log", File: file, Text: text, Remedy: remedyDamage})
+}
+
+// replayJournal applies all that the journal tells. Where it is damaged, what
+// comes behind is applied as well as can be.
 func (s *Store) replayJournal(ctx context.Context) error {
-	return s.journal.each(func(seq uint64, snapshot bool, body []byte) error {
-		if !snapshot && seq != s.seq+1 && s.seq > 0 {
-			return fmt.Errorf("the journal goes on with %d after %d", seq, s.seq)
+	n := 0
+	err := s.journal.each(func(seq uint64, snapshot bool, body []byte) error {
+		n++
+		if !snapshot && seq != s.seq+1 && s.seq > 0 && len(s.damaged) == 0 {
+			s.damage("journal", fmt.Sprintf("the journal goes on with %d after %d", seq, s.seq))
 		}
 		ops, err := decodeOps(body)
-		if err != nil {
-			return err
+		if err == nil {
+			err = s.reapply(ctx, seq, ops)
 		}
-		return s.reapply(ctx, seq, ops)
+		if err != nil && len(s.damaged) > 0 && ctx.Err() == nil {
+			s.damage("journal", fmt.Sprintf("change %d could not be applied: %v", seq, err))
+			s.seq = seq
+			return nil
+		}
+		return err
+	}, func(name string, after uint64) {
+		s.damage(s.relative(name), fmt.Sprintf("the journal is damaged behind change %d", after))
 	})
+	if err != nil || n > 0 {
+		return err
+	}
+	files, err := s.listFiles()
+	if err == nil && len(files) > 0 && s.redo.files[s.redo.cur].first != 1 {
+		err = fmt.Errorf("%w: the journal is empty, so nothing tells whose the %d message files are; restore the folder journal from a backup", ErrDamaged, len(files))
+	}
+	return err
 }
 
 // finishRebuild counts references, reads the message files, and lets go of

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -55,35 +57,41 @@ type redoLog struct {
 	buf   []byte
 }
 
-// openRedo opens or makes the files and returns the records they hold, in order.
+// openRedo opens or makes the files and returns the records they hold, in
+// order. ErrDamaged (with what could be read) if records are missing between
+// others: what is merely torn at the end was never acknowledged.
 func openRedo(fsys filesystem, dir string) (*redoLog, []redoRecord, error) {
-	if err := fsys.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
-		return nil, nil, err
-	}
 	l := &redoLog{fs: fsys}
+	var damage error
 	for i := range l.files {
 		rf := &redoFile{name: filepath.Join(dir, fmt.Sprintf("redo.%d", i))}
-		if err := rf.open(fsys); err != nil {
+		l.files[i] = rf
+		if err := rf.open(fsys); errors.Is(err, ErrDamaged) {
+			damage = errors.Join(damage, err)
+		} else if err != nil {
+			l.close()
 			return nil, nil, fmt.Errorf("opening the redo log %s: %w", rf.name, err)
 		}
-		l.files[i] = rf
 	}
 	if l.files[1].gen > l.files[0].gen {
 		l.cur = 1
 	}
 	newer, older := l.files[l.cur], l.files[1-l.cur]
 	records, err := older.records(newer.gen, newer.first)
-	if err != nil {
+	if err == nil || errors.Is(err, ErrDamaged) {
+		var more []redoRecord
+		damage = errors.Join(damage, err)
+		more, err = newer.records(0, 0)
+		records = append(records, more...)
+	}
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		l.close()
 		return nil, nil, err
 	}
-	more, err := newer.records(0, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	return l, append(records, more...), fsys.SyncDir(dir)
+	return l, records, errors.Join(damage, err, fsys.SyncDir(dir))
 }
 
-// open reads the header; a missing or short file is made anew.
+// open reads the header; a missing or never finished file is made anew.
 func (rf *redoFile) open(fsys filesystem) error {
 	f, err := fsys.OpenFile(rf.name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -94,24 +102,34 @@ func (rf *redoFile) open(fsys filesystem) error {
 	if err != nil {
 		return err
 	}
+	head := make([]byte, redoHeader)
+	if info.Size() >= redoHeader {
+		if _, err := f.ReadAt(head, 0); err != nil {
+			return err
+		}
+	}
+	empty := bytes.Count(head, []byte{0}) == len(head)
 	if info.Size() != redoSize {
+		if !empty {
+			return fmt.Errorf("%w: the redo log %s has %d octets instead of %d", ErrDamaged, rf.name, info.Size(), redoSize)
+		}
 		if err := f.Truncate(0); err != nil {
 			return err
 		}
 		return rf.fill()
 	}
-	head := make([]byte, redoHeader)
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return err
+	if empty {
+		return nil
 	}
 	if binary.LittleEndian.Uint32(head) != redoMagic ||
 		crc32.Checksum(head[:20], castagnoli) != binary.LittleEndian.Uint32(head[20:]) {
-		return nil
+		return fmt.Errorf("%w: the head of the redo log %s", ErrDamaged, rf.name)
 	}
 	rf.gen = binary.LittleEndian.Uint64(head[4:])
 	rf.first = binary.LittleEndian.Uint64(head[12:])
 	rf.spent = true
-	return nil
+	// What is read now may never have been flushed; it will be acted upon.
+	return f.Datasync()
 }
 
 // fill writes zeros to the whole file. Page by page, because a kernel that
@@ -138,30 +156,25 @@ func (rf *redoFile) records(gen, limit uint64) ([]redoRecord, error) {
 	if rf.gen == 0 {
 		return nil, nil
 	}
+	content := make([]byte, redoSize-redoHeader)
+	if _, err := rf.f.ReadAt(content, redoHeader); err != nil {
+		return nil, fmt.Errorf("reading the redo log: %w", err)
+	}
 	var rs []redoRecord
-	head := make([]byte, recordHeader)
-	for want := rf.first; gen == 0 || want < limit; want++ {
-		if rf.pos+recordHeader > redoSize {
-			break
-		}
-		if _, err := rf.f.ReadAt(head, rf.pos); err != nil {
-			return nil, fmt.Errorf("reading the redo log: %w", err)
-		}
-		n := int64(binary.LittleEndian.Uint32(head[4:]))
-		if binary.LittleEndian.Uint32(head) != recordMagic || n > redoSize-rf.pos-recordHeader {
-			break
-		}
-		b := make([]byte, recordHeader+n)
-		if _, err := rf.f.ReadAt(b, rf.pos); err != nil {
-			return nil, fmt.Errorf("reading the redo log: %w", err)
-		}
-		seq, body, _, ok := readRecord(b, 1)
-		if !ok || seq != want {
+	rest := content
+	for gen == 0 || rf.next < limit {
+		seq, body, next, ok := readRecord(rest, rf.gen, redoAlign)
+		if !ok || seq != rf.next {
 			break
 		}
 		rs = append(rs, redoRecord{seq, body})
-		rf.next = seq + 1
-		rf.pos += (recordHeader + n + redoAlign - 1) / redoAlign * redoAlign
+		rf.next, rest = seq+1, next
+	}
+	rf.pos = redoSize - int64(len(rest))
+	if behind := findRecord(rest, rf.gen, redoAlign); behind != nil {
+		if seq, _, _, _ := readRecord(behind, rf.gen, 1); seq >= rf.next && (gen == 0 || seq < limit) {
+			return rs, fmt.Errorf("%w: the redo log %s has record %d, not %d before it", ErrDamaged, rf.name, seq, rf.next)
+		}
 	}
 	return rs, nil
 }
@@ -183,7 +196,7 @@ func (l *redoLog) start(i int, seq uint64) error {
 	if err := rf.f.Datasync(); err != nil {
 		return fmt.Errorf("flushing the redo log %s: %w", rf.name, err)
 	}
-	rf.gen, rf.first, rf.pos, l.cur = gen, seq, redoHeader, i
+	rf.gen, rf.first, rf.next, rf.pos, l.cur = gen, seq, seq, redoHeader, i
 	return nil
 }
 
@@ -200,6 +213,20 @@ func (l *redoLog) clear(seq uint64) error {
 	return old.f.Datasync()
 }
 
+// reset empties both files, also damaged ones, for records from seq on.
+func (l *redoLog) reset(seq uint64) error {
+	for _, rf := range l.files {
+		if err := rf.f.Truncate(0); err != nil {
+			return fmt.Errorf("emptying the redo log: %w", err)
+		}
+		if err := rf.fill(); err != nil {
+			return fmt.Errorf("emptying the redo log: %w", err)
+		}
+		rf.gen, rf.spent = 0, false
+	}
+	return l.start(0, seq)
+}
+
 // fits tells whether a record with a body of n octets fits into the current file.
 func (l *redoLog) fits(n int) bool {
 	return l.files[l.cur].gen > 0 && l.files[l.cur].pos+int64(recordHeader+n+redoAlign) <= redoSize
@@ -209,7 +236,7 @@ func (l *redoLog) fits(n int) bool {
 // another file before anything else is written.
 func (l *redoLog) append(seq uint64, body []byte) error {
 	rf := l.files[l.cur]
-	l.buf = appendRecord(l.buf[:0], seq, body, redoAlign)
+	l.buf = appendRecord(l.buf[:0], seq, rf.gen, body, redoAlign)
 	if _, err := rf.f.WriteAt(l.buf, rf.pos); err != nil {
 		return fmt.Errorf("writing the redo log: %w", err)
 	}
@@ -217,10 +244,22 @@ func (l *redoLog) append(seq uint64, body []byte) error {
 		return fmt.Errorf("flushing the redo log: %w", err)
 	}
 	rf.pos += int64(len(l.buf))
+	rf.next = seq + 1
 	if cap(l.buf) > 1<<20 {
 		l.buf = nil
 	}
 	return nil
+}
+
+// void makes sure, as far as the disk lets it, that what append left of a
+// record is not read as one.
+func (l *redoLog) void() {
+	rf := l.files[l.cur]
+	if rf.gen > 0 && rf.pos+redoAlign <= redoSize {
+		// An error is met by the change of files that follows.
+		_, _ = rf.f.WriteAt(make([]byte, redoAlign), rf.pos)
+	}
+	rf.pos = redoSize
 }
 
 func (l *redoLog) close() {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
@@ -95,7 +96,12 @@ func (s *Store) rowRange(ctx context.Context, mailbox int64, first, last uint32,
 		}
 	}
 	query += " FROM placement p JOIN message m ON m.id = p.msg WHERE p.mailbox = ? AND p.uid BETWEEN ? AND ? ORDER BY p.uid"
-	err := s.scan(ctx, query, []int64{mailbox, int64(first), int64(last)}, func(values []driver.Value) error {
+	conn, err := s.readers.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the index: %w", err)
+	}
+	defer conn.Close()
+	err = scan(ctx, conn, query, []int64{mailbox, int64(first), int64(last)}, func(values []driver.Value) error {
 		uid, _ := values[0].(int64)
 		for len(entries) > 0 && int64(entries[0].UID) < uid {
 			entries = entries[1:]
@@ -119,12 +125,7 @@ func (s *Store) rowRange(ctx context.Context, mailbox int64, first, last uint32,
 // scan runs a query and calls fn for each row. It asks the driver itself: for
 // many short rows database/sql costs more than SQLite. Blobs are fn's to keep,
 // values is not. fn must not use the index.
-func (s *Store) scan(ctx context.Context, query string, args []int64, fn func(values []driver.Value) error) error {
-	conn, err := s.readers.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
+func scan(ctx context.Context, conn *sql.Conn, query string, args []int64, fn func(values []driver.Value) error) error {
 	named := make([]driver.NamedValue, len(args))
 	for i, a := range args {
 		named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}

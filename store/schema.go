@@ -3,9 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
@@ -95,38 +95,52 @@ CREATE TABLE trace (
 );
 `
 
-// openIndex opens the SQLite file for the writer (one connection) and for
-// readers (a pool), and brings its schema up to date.
+// pools are the connections to the index, apart by who waits for them: a slow
+// reader must never keep a mailbox from being opened or the writer from going on.
+type pools struct {
+	writer, readers, loads, snapshots *sql.DB
+}
+
+func (p *pools) close() {
+	for _, db := range []*sql.DB{p.readers, p.loads, p.snapshots, p.writer} {
+		if db != nil {
+			db.Close()
+		}
+	}
+}
+
+// openIndex opens the SQLite file and brings its schema up to date.
 //
 // synchronous=NORMAL means that SQLite flushes at its checkpoints only: a
 // power cut may take the last transactions, never the order of the rest. The
 // redo log has them, flushed before the COMMIT.
-func openIndex(ctx context.Context, dir string) (writer, readers *sql.DB, err error) {
-	name := filepath.Join(dir, "hauspost.db")
-	open := func(conns int, pragmas ...string) (*sql.DB, error) {
+func openIndex(ctx context.Context, name string) (p *pools, err error) {
+	p = &pools{}
+	defer func() {
+		if err != nil {
+			p.close()
+			p, err = nil, fmt.Errorf("opening the index: %w", err)
+		}
+	}()
+	open := func(to **sql.DB, conns int, pragmas ...string) error {
 		q := url.Values{"_pragma": pragmas}
 		db, err := sql.Open("sqlite", "file:"+url.PathEscape(name)+"?"+q.Encode())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		db.SetMaxOpenConns(conns)
 		db.SetMaxIdleConns(conns)
-		return db, nil
+		*to = db
+		return nil
 	}
-	writer, err = open(1, "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-4000)", "temp_store(MEMORY)")
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening the index: %w", err)
+	if err := open(&p.writer, 1, "busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-4000)", "temp_store(MEMORY)"); err != nil {
+		return p, err
 	}
-	if err := migrate(ctx, writer); err != nil {
-		writer.Close()
-		return nil, nil, err
+	if err := migrate(ctx, p.writer); err != nil {
+		return p, err
 	}
-	readers, err = open(4, "busy_timeout(10000)", "query_only(1)", "cache_size(-1000)", "temp_store(MEMORY)")
-	if err != nil {
-		writer.Close()
-		return nil, nil, fmt.Errorf("opening the index: %w", err)
-	}
-	return writer, readers, nil
+	read := []string{"busy_timeout(10000)", "query_only(1)", "cache_size(-1000)", "temp_store(MEMORY)"}
+	return p, errors.Join(open(&p.readers, 4, read...), open(&p.loads, 2, read...), open(&p.snapshots, 1, read...))
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
@@ -160,10 +174,14 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // statements are the writer's prepared statements.
 type statements struct {
+	all []*sql.Stmt
+
 	begin, commit, rollback             *sql.Stmt
 	state, docPut, docDelete, docGet    *sql.Stmt
 	box, message, place, refs, trace    *sql.Stmt
 	flagsAdd, flagsRemove, flagsReplace *sql.Stmt
+	dropStone, clearStone               *sql.Stmt
+	dropRef, dropMessage                *sql.Stmt
 	bury, remove                        *sql.Stmt
 }
 
@@ -189,6 +207,10 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.flagsRemove, "UPDATE placement SET flags = flags & ~?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
 		{&st.flagsReplace, "UPDATE placement SET flags = ?, modseq = ? WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
 		{&st.bury, "INSERT OR REPLACE INTO tombstone SELECT mailbox, uid, ?, msg FROM placement WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
+		{&st.dropStone, "DELETE FROM tombstone WHERE mailbox = ? AND uid = ? AND modseq = 0"},
+		{&st.clearStone, "UPDATE tombstone SET msg = NULL WHERE mailbox = ? AND uid = ?"},
+		{&st.dropRef, "UPDATE message SET refs = refs - 1 WHERE id = ? RETURNING refs, file"},
+		{&st.dropMessage, "DELETE FROM message WHERE id = ?"},
 		{&st.remove, "DELETE FROM placement WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
 	} {
 		s, err := c.PrepareContext(ctx, p.sql)
@@ -196,6 +218,13 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 			return nil, fmt.Errorf("preparing %q: %w", p.sql, err)
 		}
 		*p.to = s
+		st.all = append(st.all, s)
 	}
 	return &st, nil
+}
+
+func (st *statements) close() {
+	for _, s := range st.all {
+		s.Close()
+	}
 }

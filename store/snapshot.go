@@ -13,15 +13,42 @@ import (
 // writer. The read transaction begins before the next commit, so that it sees
 // exactly what the old logs tell.
 func (s *Store) compact() error {
-	ctx := context.Background()
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	write, err := s.beginSnapshot()
 	if err != nil {
-		return fmt.Errorf("compacting the journal: %w", err)
+		return err
+	}
+	s.bg.Add(1)
+	go func() {
+		defer s.bg.Done()
+		if err := write(); err != nil {
+			s.log.Warn("the journal could not be compacted; it stays as it is", "error", err)
+		}
+	}()
+	return nil
+}
+
+// compactNow does the same and waits for it.
+func (s *Store) compactNow() error {
+	s.journal.last = s.seq
+	write, err := s.beginSnapshot()
+	if err != nil {
+		return err
+	}
+	return write()
+}
+
+// beginSnapshot begins a new log and returns what writes the snapshot of all
+// that came before it.
+func (s *Store) beginSnapshot() (write func() error, err error) {
+	ctx := context.Background()
+	tx, err := s.snapshots.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("compacting the journal: %w", err)
 	}
 	var seq uint64
 	if err := tx.QueryRowContext(ctx, "SELECT max(seq, (SELECT coalesce(max(modseq), 0) FROM mailbox)) FROM state").Scan(&seq); err != nil {
 		tx.Rollback()
-		return fmt.Errorf("compacting the journal: %w", err)
+		return nil, fmt.Errorf("compacting the journal: %w", err)
 	}
 	last, err := s.journal.rotate()
 	if err == nil && last != seq {
@@ -29,17 +56,12 @@ func (s *Store) compact() error {
 	}
 	if err != nil {
 		tx.Rollback()
-		return fmt.Errorf("compacting the journal: %w", err)
+		return nil, fmt.Errorf("compacting the journal: %w", err)
 	}
-	s.bg.Add(1)
-	go func() {
-		defer s.bg.Done()
+	return func() error {
 		defer tx.Rollback()
-		if err := s.writeSnapshot(ctx, tx, seq); err != nil {
-			s.log.Warn("the journal could not be compacted; it stays as it is", "error", err)
-		}
-	}()
-	return nil
+		return s.writeSnapshot(ctx, tx, seq)
+	}, nil
 }
 
 // snapshotWriter writes ops in records of moderate size.
@@ -59,7 +81,7 @@ func (w *snapshotWriter) add(o *op) error {
 }
 
 func (w *snapshotWriter) flush() error {
-	w.buf = appendRecord(w.buf[:0], w.seq, w.e.b, 1)
+	w.buf = appendRecord(w.buf[:0], w.seq, 0, w.e.b, 1)
 	w.e.b = w.e.b[:0]
 	_, err := w.f.Write(w.buf)
 	return err

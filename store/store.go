@@ -24,30 +24,33 @@ type Store struct {
 	index func([]byte) Derived
 	// rebuilding: the index is being made anew from the journal.
 	rebuilding bool
-	log        *slog.Logger
-	now        func() time.Time
+	// indexName is that of the SQLite file in dir.
+	indexName string
+	// damaged are findings of a rebuild.
+	damaged []Problem
+	log     *slog.Logger
+	now     func() time.Time
 
-	lock    *os.File
-	writer  *sql.DB
-	conn    *sql.Conn
-	stmts   *statements
-	readers *sql.DB
+	lock *os.File
+	*pools
+	conn  *sql.Conn // of the writer
+	stmts *statements
 
 	// Owned by the writer goroutine.
-	seq, committed uint64
-	nextMailbox    int64
-	committedMsg   int64
-	lastValidity   uint32
-	lastFlush      time.Duration
-	peers          int // how many requests came together lately
-	redo           *redoLog
-	journal        *journal
-	covering       chan error // a checkpoint under way, or nil
-	coveringFile   int
+	seq          uint64
+	nextMailbox  int64
+	committedMsg int64
+	lastValidity uint32
+	lastFlush    time.Duration
+	peers        int // how many requests came together lately
+	redo         *redoLog
+	journal      *journal
+	covering     chan error // a checkpoint under way, or nil
+	unsure       int        // checkpoints that have to write files again, after a failed flush
+	coveringFile int
 
 	nextMsg    atomic.Int64
 	tmpSeq     atomic.Int64
-	staging    atomic.Int64
 	encoders   atomic.Int64
 	largeIndex sync.Mutex
 
@@ -101,7 +104,9 @@ var ErrIndexMissing = errors.New("the index hauspost.db is missing")
 
 func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Store, err error) {
 	s := newStore(o, fsys)
-	s.rebuilding = rebuild
+	if rebuild {
+		s.rebuilding, s.indexName = true, rebuiltName
+	}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -113,7 +118,7 @@ func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Sto
 	if err := s.layOut(); err != nil {
 		return nil, err
 	}
-	if s.writer, s.readers, err = openIndex(ctx, s.dir); err != nil {
+	if s.pools, err = openIndex(ctx, filepath.Join(s.dir, s.indexName)); err != nil {
 		return nil, err
 	}
 	if s.conn, err = s.writer.Conn(ctx); err != nil {
@@ -127,7 +132,10 @@ func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Sto
 	}
 	var records []redoRecord
 	if s.redo, records, err = openRedo(s.fs, filepath.Join(s.dir, "redo")); err != nil {
-		return nil, err
+		if !rebuild || !errors.Is(err, ErrDamaged) {
+			return nil, err
+		}
+		s.damage("redo", err.Error())
 	}
 	if s.journal, err = openJournal(s.fs, filepath.Join(s.dir, "journal"), s.now); err != nil {
 		return nil, err
@@ -138,8 +146,11 @@ func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Sto
 	if err == nil {
 		err = s.recover(ctx, records)
 	}
-	if err == nil {
+	if err == nil && !rebuild {
 		err = s.sweep(ctx)
+	}
+	if err == nil && !rebuild {
+		err = s.mendJournal()
 	}
 	if err != nil {
 		return nil, err
@@ -150,7 +161,7 @@ func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Sto
 
 func newStore(o Options, fsys filesystem) *Store {
 	s := &Store{
-		dir: o.Dir, mail: filepath.Join(o.Dir, "mail"), fs: fsys, index: o.Index, log: o.Logger, now: o.Now,
+		dir: o.Dir, indexName: "hauspost.db", mail: filepath.Join(o.Dir, "mail"), fs: fsys, index: o.Index, log: o.Logger, now: o.Now,
 		queue: make(chan *request, 256), quit: make(chan struct{}), stopped: make(chan struct{}),
 		boxes: map[int64]*Mailbox{}, names: map[nameKey]int64{}, subs: map[nameKey]bool{},
 		lives: map[int64]*live{}, recent: map[int64]uint32{}, reap: make(chan struct{}, 1),
@@ -198,9 +209,10 @@ func (s *Store) layOut() error {
 		return fmt.Errorf("opening the data folder: %w", err)
 	case strings.TrimSpace(string(b)) != formatVersion:
 		return fmt.Errorf("%w: its format is %q, this hauspost knows %q", ErrVersion, strings.TrimSpace(string(b)), formatVersion)
-	default:
-		if _, err := os.Stat(filepath.Join(s.dir, "hauspost.db")); !s.rebuilding && errors.Is(err, os.ErrNotExist) {
-			if used, err := folderUsed(filepath.Join(s.dir, "redo")); err != nil || used {
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, s.indexName)); !s.rebuilding && errors.Is(err, os.ErrNotExist) {
+		for _, used := range []string{"redo/redo.*", "journal/*", "mail/*/*.zst"} {
+			if files, err := filepath.Glob(filepath.Join(s.dir, used)); err != nil || len(files) > 0 {
 				return errors.Join(ErrIndexMissing, err)
 			}
 		}
@@ -210,19 +222,14 @@ func (s *Store) layOut() error {
 			return fmt.Errorf("making the data folder: %w", err)
 		}
 	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return fmt.Errorf("making the data folder: %w", err)
+	}
 	left, err := os.ReadDir(filepath.Join(s.dir, "mail", "tmp"))
 	for _, e := range left {
 		s.fs.Remove(filepath.Join(s.dir, "mail", "tmp", e.Name()))
 	}
 	return err
-}
-
-func folderUsed(dir string) (bool, error) {
-	es, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	return len(es) > 0, err
 }
 
 // loadState reads counters, mailboxes and subscriptions into memory.
@@ -233,7 +240,6 @@ func (s *Store) loadState(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the index: %w", err)
 	}
-	s.committed = s.seq
 	rows, err := s.conn.QueryContext(ctx, "SELECT id, owner, name, uidvalidity, uidnext, modseq, noselect, specialuse, keywords, messages, unseen, deleted, size FROM mailbox WHERE dead = 0")
 	if err != nil {
 		return fmt.Errorf("reading the mailboxes: %w", err)
@@ -288,18 +294,29 @@ func (s *Store) Close() error {
 	if err == nil {
 		err = s.redo.clear(s.seq + 1)
 	}
+	s.closeIndex()
 	s.release()
 	return err
+}
+
+// closeIndex brings everything from SQLite's WAL into the one file, so that a
+// copy of it is a copy of the index.
+func (s *Store) closeIndex() {
+	for _, db := range []*sql.DB{s.readers, s.loads, s.snapshots} {
+		db.Close()
+	}
+	s.stmts.close()
+	if _, err := s.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		s.log.Warn("the index could not be brought into one file; its -wal file belongs to it", "error", err)
+	}
 }
 
 func (s *Store) release() {
 	if s.conn != nil {
 		s.conn.Close()
 	}
-	for _, db := range []*sql.DB{s.readers, s.writer} {
-		if db != nil {
-			db.Close()
-		}
+	if s.pools != nil {
+		s.pools.close()
 	}
 	if s.redo != nil {
 		s.redo.close()

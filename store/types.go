@@ -40,9 +40,13 @@ var (
 	ErrVersion = errors.New("the data folder is of another version")
 	// ErrTooManyKeywords: a mailbox holds MaxKeywords different keywords already.
 	ErrTooManyKeywords = errors.New("too many different keywords in this mailbox")
+	// ErrDamaged: a file that the store needs is damaged.
+	ErrDamaged = errors.New("damaged")
+	// ErrIndexBehind: the index is older than the mail and its logs.
+	ErrIndexBehind = errors.New("the index hauspost.db is older than the mail beside it")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("the store is closed")
-	// ErrHasChildren: INBOX and mailboxes that may not go that way.
+	// ErrNotAllowed: INBOX and other mailboxes with which that cannot be done.
 	ErrNotAllowed = errors.New("not allowed for this mailbox")
 )
 

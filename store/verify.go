@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -222,9 +223,16 @@ func (s *Store) relative(name string) string {
 	return name
 }
 
-// sweep removes what deliveries left behind that a crash cut off: files in the
-// latest folders without a row.
+// sweptFor is how long swept files are kept.
+const sweptFor = 30 * 24 * time.Hour
+
+// sweep puts aside what deliveries left behind that a crash cut off: files in
+// the latest folders without a row. They lie in swept/ for a month.
 func (s *Store) sweep(ctx context.Context) error {
+	aside := filepath.Join(s.dir, "swept")
+	if err := s.emptySwept(aside); err != nil {
+		return fmt.Errorf("sweeping: %w", err)
+	}
 	first := max(0, s.committedMsg-1024) &^ 1023
 	rows, err := s.messageRows(ctx, first)
 	if err != nil {
@@ -247,12 +255,30 @@ func (s *Store) sweep(ctx context.Context) error {
 			if known[name] {
 				continue
 			}
-			s.log.Info("swept a message file that was never acknowledged", "file", s.relative(name))
-			if err := s.fs.Remove(name); err != nil {
+			s.log.Info("put a message file aside that was never acknowledged", "file", s.relative(name), "to", "swept")
+			if err := s.fs.Mkdir(aside, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+				return fmt.Errorf("sweeping: %w", err)
+			}
+			if err := s.fs.Rename(name, filepath.Join(aside, e.Name())); err != nil {
 				return fmt.Errorf("sweeping: %w", err)
 			}
 		}
 	}
+}
+
+// emptySwept removes what was swept long ago.
+func (s *Store) emptySwept(dir string) error {
+	es, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range es {
+		info, ierr := e.Info()
+		if ierr == nil && s.now().Sub(info.ModTime()) > sweptFor {
+			err = errors.Join(err, s.fs.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // Stats are figures for status.

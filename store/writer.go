@@ -82,9 +82,8 @@ func (s *Store) run() {
 	}
 }
 
-// gather adds to batch what waits already. It waits for company too, where
-// some is likely: for those who are handing over a message just now, and for as
-// many as came lately. It never waits longer than the last flush took, so
+// gather adds to batch what waits already. It waits for company too, for as
+// many as came together lately. It never waits longer than the last flush took, so
 // nobody is served later than by the flush after that one.
 func (s *Store) gather(batch []*request) []*request {
 	bytes := 0
@@ -101,7 +100,7 @@ func (s *Store) gather(batch []*request) []*request {
 			continue
 		default:
 		}
-		if s.lastFlush == 0 || s.staging.Load() == 0 && len(batch) >= s.peers {
+		if s.lastFlush == 0 || len(batch) >= s.peers {
 			return batch
 		}
 		if company == nil {
@@ -138,7 +137,9 @@ func (s *Store) commitBatch(batch []*request) (carry []*request) {
 		case err == nil && len(g.ops) > 0:
 			err = s.commit(g)
 		case err == nil && g.dirty:
-			err = s.exec(s.stmts.commit)
+			if err = s.exec(s.stmts.commit); err != nil {
+				s.exec(s.stmts.rollback)
+			}
 		default:
 			s.exec(s.stmts.rollback)
 		}
@@ -164,7 +165,7 @@ func (s *Store) runGroup(g *group, batch []*request) (failed *request, later []*
 		return nil, nil, fmt.Errorf("beginning a transaction: %w", err)
 	}
 	for _, r := range batch {
-		if g.touchesAny(r.touches) {
+		if g.touchesAny(r.touches) || len(g.body.b) > maxGroupBytes {
 			later = append(later, r)
 			continue
 		}
@@ -215,19 +216,15 @@ func contains(rs []*request, r *request) bool {
 // kept, and nothing of it will be found after a crash.
 func (s *Store) commit(g *group) error {
 	err := g.finish()
-	var body encoder
 	if err == nil {
-		for _, o := range g.ops {
-			o.encode(&body, true)
-		}
-		err = s.room(g.seq, len(body.b))
+		err = s.room(g.seq, len(g.body.b))
 	}
 	if err != nil {
 		s.exec(s.stmts.rollback)
 		return s.noteFault(fmt.Errorf("preparing a commit: %w", err))
 	}
 	start := time.Now()
-	err = s.redo.append(g.seq, body.b)
+	err = s.redo.append(g.seq, g.body.b)
 	s.lastFlush = time.Since(start)
 	s.flushes.Add(1)
 	if err == nil {
@@ -245,7 +242,7 @@ func (s *Store) commit(g *group) error {
 // withdraw makes sure that a record which may have reached the redo log is
 // never applied: its callers hear that it failed.
 func (s *Store) withdraw(seq uint64, cause error) error {
-	s.redo.files[s.redo.cur].pos = redoSize // no more records here
+	s.redo.void()
 	if err := s.room(seq, 0); err != nil {
 		return fmt.Errorf("%w (and the redo log could not be moved: %v)", cause, err)
 	}

@@ -182,7 +182,9 @@ func (m *Staged) places(ctx context.Context, v envelope.Verdict) ([]placement, e
 			}
 			seen[t.Account] = true
 			ps = append(ps, placement{
-				place:     store.Place{Owner: t.Account, Mailbox: mailbox, Create: true, Internal: m.in.o.Now()},
+				// Everybody has an INBOX: one without is an account that went
+				// away meanwhile, and must not come back by a delivery.
+				place:     store.Place{Owner: t.Account, Mailbox: mailbox, Create: mailbox != "INBOX", Internal: m.in.o.Now()},
 				recipient: rcpt.Address.String(), target: t,
 			})
 		}
@@ -199,7 +201,7 @@ func (m *Staged) store(ctx context.Context, ps []placement) error {
 	d := store.Delivery{
 		ID:     id,
 		Prefix: traceHeader(m.env, m.in.o.Hostname, m.in.o.Now()),
-		Annex:  maillog.Encode(m.trace.Entries()),
+		Annex:  annex(m.trace.Entries()),
 	}
 	for _, p := range ps {
 		d.Places = append(d.Places, p.place)
@@ -216,6 +218,26 @@ func (m *Staged) store(ctx context.Context, ps []placement) error {
 		})
 	}
 	return m.keepTrace(before)
+}
+
+// maxTrace bounds the trace that is kept with a message, in octets. A peer with
+// many refused recipients makes long ones, and mail is never refused for that.
+const maxTrace = 64 << 10
+
+// annex encodes a trace; of a very long one the beginning and the end.
+func annex(entries []maillog.Entry) []byte {
+	b := maillog.Encode(entries)
+	for keep := 100; len(b) > maxTrace && keep > 0; keep /= 2 {
+		if len(entries) > 2*keep {
+			short := append([]maillog.Entry(nil), entries[:keep]...)
+			entries = append(short, entries[len(entries)-keep:]...)
+		}
+		b = maillog.Encode(entries)
+	}
+	if len(b) > maxTrace {
+		return maillog.Encode(nil)
+	}
+	return b
 }
 
 // keepTrace hands the trace's entries from n on to the store.

@@ -50,7 +50,12 @@ func newBox(t *testing.T, sc Scanner) (*Inbound, *store.Store) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	dir := people{"alice@example.test": {"a"}, "bob@example.test": {"b"}, "all@example.test": {"a", "b"}}
+	for _, owner := range []string{"a", "b"} {
+		if _, err := s.CreateMailbox(t.Context(), owner, "INBOX", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := people{"gone@example.test": {"removed"}, "alice@example.test": {"a"}, "bob@example.test": {"b"}, "all@example.test": {"a", "b"}}
 	return NewInbound(Options{Store: s, Directory: dir, Scanner: sc, Hostname: "mail.example.test", Now: func() time.Time { return at }}), s
 }
 
@@ -235,5 +240,29 @@ func TestTraceHeaderHoldsNoLineBreaks(t *testing.T) {
 	}
 	if !strings.Contains(h, "[IPv6:2001:db8::1]") {
 		t.Error(h)
+	}
+}
+
+func TestNobodysMailboxIsNotMade(t *testing.T) {
+	t.Parallel()
+	in, s := newBox(t, nil)
+	_, err := send(t, in, "Subject: x\r\n\r\n", "gone@example.test")
+	if codeOf(err)/100 != 4 || len(read(t, s, "removed", "INBOX")) != 0 {
+		t.Fatal(err)
+	}
+}
+
+func TestLongTraceIsCut(t *testing.T) {
+	t.Parallel()
+	in, s := newBox(t, nil)
+	env := &envelope.Envelope{ID: envelope.NewID(at), From: envelope.MustAddress("s@remote.test"), To: []envelope.Recipient{{Address: envelope.MustAddress("alice@example.test")}}}
+	tr := maillog.Log{}.NewTrace(env.ID)
+	for range 2000 {
+		tr.Add(maillog.Refused{Verb: "RCPT", Argument: "nobody-with-a-long-name@example.test", Code: 452, Enhanced: "4.5.3", Text: "Too many recipients"})
+	}
+	st := in.Stage(t.Context(), env, tr)
+	io.WriteString(st, "Subject: x\r\n\r\n")
+	if err := st.Commit(t.Context()); err != nil || len(read(t, s, "a", "INBOX")) != 1 {
+		t.Fatal(err)
 	}
 }
