@@ -180,7 +180,6 @@ func TestDamagedJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	flip(t, logs[0], int(info.Size()/2))
-
 	mended := copyFolder(t, base)
 	if s, err = Open(t.Context(), testOptions(mended)); err != nil {
 		t.Fatal(err)

@@ -542,6 +542,10 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 	if _, err := s.conn.ExecContext(t.Context(), "UPDATE mailbox SET messages = 4"); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.journal.sync(); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, s.journal.name(1, "log"), 60)
 	r, err := s.Verify(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -553,7 +557,7 @@ func TestVerifyFindsWhatIsBroken(t *testing.T) {
 			t.Errorf("%+v says too little", p)
 		}
 	}
-	if found["damaged-file"] != flipped.ID.String() || found["missing-file"] != missing.ID.String() || len(found) != 4 {
+	if found["damaged-file"] != flipped.ID.String() || found["missing-file"] != missing.ID.String() || len(found) != 5 {
 		t.Fatalf("%+v", r.Problems)
 	}
 }

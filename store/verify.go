@@ -15,7 +15,7 @@ import (
 // Problem is one finding of Verify or Rebuild.
 type Problem struct {
 	// Kind is stable: "damaged-file", "missing-file", "stray-file",
-	// "counters", "index".
+	// "damaged-log", "counters", "index".
 	Kind string `json:"kind"`
 	// File is relative to the data folder; Message is the message's ID.
 	File    string `json:"file,omitempty"`
@@ -99,7 +99,20 @@ func (s *Store) Verify(ctx context.Context) (Report, error) {
 	if err := s.verifyStrays(ctx, files, &r); err != nil {
 		return r, err
 	}
+	if err := s.verifyJournal(&r); err != nil {
+		return r, err
+	}
 	return r, s.verifyIndex(ctx, &r)
+}
+
+// verifyJournal reads what a rebuild would read.
+func (s *Store) verifyJournal(r *Report) error {
+	nothing := func(uint64, bool, []byte) error { return nil }
+	return s.journal.each(nothing, func(name string, after uint64) {
+		r.Problems = append(r.Problems, Problem{Kind: "damaged-log", File: s.relative(name),
+			Text:   fmt.Sprintf("the journal is damaged behind change %d, so a rebuild could not tell what came then", after),
+			Remedy: "restart the box: it writes the journal anew from the index"})
+	})
 }
 
 // verifyFile checks one message against its row, and returns the file's size.
