@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -16,17 +17,27 @@ import (
 const (
 	// fetchChunk is how many messages are read from the index together.
 	fetchChunk = 256
-	// streamFrom is the size from which messages are streamed where that is
-	// possible, and else held in memory by a few at a time only.
+	// streamFrom is the size from which messages are not read into memory, but
+	// streamed to the client.
 	streamFrom = 1 << 20
 	maxItems   = 200
 )
 
-var fileBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
+// fileBuffers are for messages below placeFrom, largeBuffers for others.
+var (
+	fileBuffers  = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 256<<10); return &b }}
+)
 
 func putFileBuffer(b *[]byte) {
-	if cap(*b) <= streamFrom+64<<10 {
+	if cap(*b) <= 2*placeFrom {
 		fileBuffers.Put(b)
+	}
+}
+
+func putLargeBuffer(b *[]byte) {
+	if cap(*b) <= streamFrom+64<<10 {
+		largeBuffers.Put(b)
 	}
 }
 
@@ -51,7 +62,9 @@ type fetcher struct {
 	arena   []byte
 	blobs   []blobs
 	buf     *[]byte
-	release func()
+	// large is the buffer of the message at hand where it has a place.
+	large  *[]byte
+	placed bool
 
 	// The message at hand.
 	e                   *store.Entry
@@ -86,7 +99,10 @@ func runFetch(s *session, c *call) error {
 		}
 	}
 	f.buf = fileBuffers.Get().(*[]byte)
-	defer func() { putFileBuffer(f.buf) }()
+	defer func() {
+		f.leave()
+		putFileBuffer(f.buf)
+	}()
 	if err := wanted.chunks(fetchChunk, f.chunk); err != nil {
 		return err
 	}
@@ -324,10 +340,7 @@ func (f *fetcher) message() error {
 	s := f.s
 	before := f.unknownEncoding
 	err := f.respond()
-	if f.release != nil {
-		f.release()
-		f.release = nil
-	}
+	f.leave()
 	if err == nil {
 		s.w.End()
 		return nil
@@ -337,7 +350,10 @@ func (f *fetcher) message() error {
 		s.readErr = errBroken
 		return err
 	}
+	var refused *answer
 	switch {
+	case errors.As(err, &refused):
+		return err
 	case errors.Is(err, message.ErrEncoding):
 		f.unknownEncoding = true
 	case errors.Is(err, store.ErrNotFound):
@@ -378,56 +394,82 @@ func (f *fetcher) respond() error {
 	return nil
 }
 
-// load reads the whole message at hand into memory.
+// place waits for a place for the message at hand, until it was answered.
+func (f *fetcher) place() error {
+	if f.placed {
+		return nil
+	}
+	if err := f.s.srv.places.take(f.s.srv.stopping, f.s.account.ID); err != nil {
+		return no("UNAVAILABLE", "The server is shutting down")
+	}
+	f.placed = true
+	return nil
+}
+
+// leave gives the place back, and all memory that came with it.
+func (f *fetcher) leave() {
+	if !f.placed {
+		return
+	}
+	if f.large != nil {
+		putLargeBuffer(f.large)
+		f.large = nil
+	}
+	f.placed = false
+	f.s.srv.places.give(f.s.account.ID)
+}
+
+// load reads the whole message at hand, which is below streamFrom, into memory.
 func (f *fetcher) load() error {
 	if f.raw != nil {
 		return nil
 	}
-	raw, release, err := f.s.readWhole(*f.e, (*f.buf)[:0])
+	buf := f.buf
+	if f.e.Size >= placeFrom {
+		if err := f.place(); err != nil {
+			return err
+		}
+		if f.large == nil {
+			f.large = largeBuffers.Get().(*[]byte)
+		}
+		buf = f.large
+	}
+	raw, err := f.s.srv.store.ReadMessage(f.s.srv.ctx, *f.e, (*buf)[:0])
+	*buf = raw[:0]
 	if err != nil {
 		return err
 	}
 	if len(raw) != int(f.e.Size) {
-		release()
 		return io.ErrUnexpectedEOF
 	}
-	*f.buf, f.raw, f.release = raw, raw, release
+	f.raw = raw
 	f.head, _ = message.SplitHeader(raw)
 	return nil
 }
 
 // loadHeader reads the header of the message at hand into memory, and nothing
-// else where that can be.
-func (f *fetcher) loadHeader() error {
+// else where that can be. It is not found where only load can tell it.
+func (f *fetcher) loadHeader() (found bool, err error) {
 	if f.head != nil {
-		return nil
+		return true, nil
 	}
 	b, found, err := f.s.srv.store.ReadHeader(f.s.srv.ctx, *f.e, (*f.buf)[:0])
 	*f.buf = b[:0]
 	if err != nil || !found {
-		return f.load() // which tells what is wrong, if anything is
+		return false, nil // load tells what is wrong, if anything is
 	}
 	f.head, _ = message.SplitHeader(b)
-	return nil
-}
-
-// readWhole reads a message into memory. Of large ones only a few are held at a
-// time; release gives the place back.
-func (s *session) readWhole(e store.Entry, dst []byte) (raw []byte, release func(), err error) {
-	release = func() {}
-	if e.Size >= streamFrom {
-		select {
-		case s.srv.whole <- struct{}{}:
-		case <-s.srv.ctx.Done():
-			return nil, nil, s.srv.ctx.Err()
-		}
-		release = sync.OnceFunc(func() { <-s.srv.whole })
+	if cap(b) <= 2*placeFrom {
+		return true, nil
 	}
-	raw, err = s.srv.store.ReadMessage(s.srv.ctx, e, dst)
-	if err != nil {
-		release()
+	// A message that was compressed a lot: keep no more of it than is needed.
+	small := make([]byte, 0, 32<<10)
+	f.buf = &small
+	if len(f.head) >= placeFrom {
+		return true, f.place()
 	}
-	return raw, release, err
+	f.head = bytes.Clone(f.head)
+	return true, nil
 }
 
 // literal begins a literal of n octets.

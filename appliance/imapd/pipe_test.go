@@ -41,8 +41,20 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 func newPipe(t *testing.T) (*box, *wireClient) {
 	t.Helper()
 	b := newBox(t, func(o *imapd.Options) { o.AllowPlaintext = true })
+	return b, b.servePipes(t)(ann)
+}
+
+// servePipes serves on pipes too; what it gives makes a client on one that is
+// logged in and has INBOX selected.
+func (b *box) servePipes(t *testing.T) (dial func(user string) *wireClient) {
+	t.Helper()
 	p := &pipes{make(chan net.Conn), make(chan struct{})}
 	go b.server.Serve(context.Background(), p, false)
+	return func(user string) *wireClient { return dialPipe(t, p, user) }
+}
+
+func dialPipe(t *testing.T, p *pipes, user string) *wireClient {
+	t.Helper()
 	client, server := net.Pipe()
 	p.conns <- server
 	t.Cleanup(func() { client.Close() })
@@ -50,9 +62,9 @@ func newPipe(t *testing.T) (*box, *wireClient) {
 	// has seen the beginning.
 	c := &wireClient{t: t, Conn: client, r: bufio.NewReaderSize(oneByte{client}, 16)}
 	c.until("* OK")
-	c.command("l", fmt.Sprintf("LOGIN %s %q", ann, password))
+	c.command("l", fmt.Sprintf("LOGIN %s %q", user, password))
 	c.command("s", "SELECT INBOX")
-	return b, c
+	return c
 }
 
 type oneByte struct{ net.Conn }

@@ -309,8 +309,8 @@ func (q *searching) decideRows(s *session, lo int, entries, open []store.Entry, 
 	if err != nil {
 		return err
 	}
-	buf := fileBuffers.Get().(*[]byte)
-	defer putFileBuffer(buf)
+	buf := largeBuffers.Get().(*[]byte)
+	defer putLargeBuffer(buf)
 	for i := range files {
 		m := &files[i]
 		raw, release, err := s.readWhole(*m.entry, (*buf)[:0])
@@ -339,4 +339,23 @@ func cloneRow(r *store.Row) *store.Row {
 		*field = slices.Clone(*field)
 	}
 	return &c
+}
+
+// readWhole reads a message into memory, of large ones only a few at a time:
+// release gives the place back. Nobody may wait for a client before that.
+func (s *session) readWhole(e store.Entry, dst []byte) (raw []byte, release func(), err error) {
+	release = func() {}
+	if e.Size >= streamFrom {
+		select {
+		case s.srv.whole <- struct{}{}:
+		case <-s.srv.ctx.Done():
+			return nil, nil, s.srv.ctx.Err()
+		}
+		release = func() { <-s.srv.whole }
+	}
+	raw, err = s.srv.store.ReadMessage(s.srv.ctx, e, dst)
+	if err != nil {
+		release()
+	}
+	return raw, release, err
 }

@@ -3,7 +3,6 @@ package imapd
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"strconv"
 
 	"hauspost/appliance/imapd/wire"
@@ -166,35 +165,36 @@ func (sec *section) cut(start, end int) (int, int) {
 func (sec *section) write(f *fetcher) error {
 	f.s.w.B = append(f.s.w.B, sec.label...)
 	f.s.w.B = append(f.s.w.B, ' ')
-	header := len(sec.path) == 0 && sec.what == message.SectionHeader
-	if f.e.Size >= streamFrom && sec.fields == nil && f.raw == nil && !header {
-		if start, end, found, err := sec.locate(f); err == nil {
-			if !found {
-				f.s.w.B = append(f.s.w.B, "NIL"...)
-				return nil
-			}
-			start, end = sec.cut(start, end)
-			return f.stream(start, end)
+	loaded := false
+	if len(sec.path) == 0 && sec.what == message.SectionHeader {
+		var err error
+		if loaded, err = f.loadHeader(); err != nil {
+			return err
 		}
 	}
-	load := f.load
-	if header {
-		load = f.loadHeader
+	if f.e.Size >= streamFrom && !loaded {
+		return sec.writeLarge(f)
 	}
-	if err := load(); err != nil {
-		return err
+	if !loaded {
+		if err := f.load(); err != nil {
+			return err
+		}
 	}
 	b, found, err := sec.take(f)
 	if err != nil {
 		return err
 	}
+	return sec.writeLiteral(f, b, found)
+}
+
+func (sec *section) writeLiteral(f *fetcher, b []byte, found bool) error {
 	if !found {
 		f.s.w.B = append(f.s.w.B, "NIL"...)
 		return nil
 	}
 	start, end := sec.cut(0, len(b))
 	f.literal(end-start, false)
-	_, err = f.s.w.Write(b[start:end])
+	_, err := f.s.w.Write(b[start:end])
 	return err
 }
 
@@ -241,6 +241,11 @@ func (sec *section) locate(f *fetcher) (start, end int, found bool, err error) {
 // parts gives the tree of parts of the message at hand.
 func (f *fetcher) parts() (*message.Part, error) {
 	if f.root == nil {
+		if f.structure == nil {
+			if err := f.readStructure(); err != nil {
+				return nil, err
+			}
+		}
 		root, err := message.ParseStructure(f.structure)
 		if err != nil {
 			return nil, err
@@ -248,51 +253,6 @@ func (f *fetcher) parts() (*message.Part, error) {
 		f.root = root
 	}
 	return f.root, nil
-}
-
-// stream sends a part of a large message as a literal without holding it in
-// memory.
-func (f *fetcher) stream(start, end int) error {
-	r, err := f.s.srv.store.OpenMessage(f.s.srv.ctx, *f.e)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if whole, ok := r.(io.WriterTo); ok && start == 0 && end == int(f.e.Size) {
-		f.literal(end, false)
-		w := exactly{&f.s.w, end}
-		if _, err := whole.WriteTo(&w); err != nil {
-			return err
-		}
-		return w.end()
-	}
-	if _, err := io.CopyN(io.Discard, r, int64(start)); err != nil {
-		return err
-	}
-	f.literal(end-start, false)
-	_, err = io.CopyN(&f.s.w, r, int64(end-start))
-	return err
-}
-
-// exactly passes on as many octets as were announced, and not one more.
-type exactly struct {
-	w    io.Writer
-	left int
-}
-
-func (x *exactly) Write(p []byte) (int, error) {
-	if len(p) > x.left {
-		return 0, io.ErrShortWrite
-	}
-	x.left -= len(p)
-	return x.w.Write(p)
-}
-
-func (x *exactly) end() error {
-	if x.left > 0 {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
 }
 
 // decoded gives the part without its transfer encoding. found is false where
@@ -325,6 +285,9 @@ func (sec *section) decoded(f *fetcher) (b []byte, found bool, err error) {
 
 // writeBinary answers BINARY (RFC 3516).
 func (sec *section) writeBinary(f *fetcher) error {
+	if f.e.Size >= streamFrom {
+		return sec.writeLargeBinary(f)
+	}
 	b, found, err := sec.decoded(f)
 	if err != nil {
 		return err
@@ -343,12 +306,22 @@ func (sec *section) writeBinary(f *fetcher) error {
 }
 
 func (sec *section) writeBinarySize(f *fetcher) error {
-	b, _, err := sec.decoded(f)
-	if err != nil {
-		return err
+	var size int64
+	if f.e.Size >= streamFrom {
+		x, _, err := sec.measure(f)
+		if err != nil {
+			return err
+		}
+		size = x.n
+	} else {
+		b, _, err := sec.decoded(f)
+		if err != nil {
+			return err
+		}
+		size = int64(len(b))
 	}
 	f.s.w.B = append(f.s.w.B, sec.label...)
 	f.s.w.B = append(f.s.w.B, ' ')
-	f.s.w.B = strconv.AppendInt(f.s.w.B, int64(len(b)), 10)
+	f.s.w.B = strconv.AppendInt(f.s.w.B, size, 10)
 	return nil
 }

@@ -29,13 +29,16 @@ type Server struct {
 	log      *slog.Logger
 	now      func() time.Time
 	push     pushQueue
-	// whole bounds how many large messages are held in memory at a time.
-	whole chan struct{}
+	// whole bounds how many large messages are being searched at a time, places
+	// how many are being sent.
+	whole  chan struct{}
+	places *places
 
 	closing atomic.Bool
 	// ctx is that of every command; it ends when Shutdown loses patience.
-	ctx    context.Context
-	cancel context.CancelFunc
+	// stopping ends when Shutdown begins.
+	ctx, stopping context.Context
+	cancel, stop  context.CancelFunc
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -54,6 +57,7 @@ func New(o Options) *Server {
 		store: o.Store, accounts: o.Accounts, tls: o.TLS, opts: o,
 		limits: o.Limits.withDefaults(), log: o.logger(), now: o.Now,
 		whole:     make(chan struct{}, 2),
+		places:    newPlaces(),
 		listeners: map[net.Listener]struct{}{},
 		sessions:  map[*session]struct{}{},
 		perAddr:   map[netip.Addr]int{},
@@ -61,6 +65,7 @@ func New(o Options) *Server {
 	}
 	s.push.init(s.limits.Pushers)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.stopping, s.stop = context.WithCancel(s.ctx)
 	return s
 }
 
@@ -205,6 +210,7 @@ func (s *Server) admit(ss *session, account accounts.Account) bool {
 // commands end, and closes what is left when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
+	s.stop()
 	s.mu.Lock()
 	for l := range s.listeners {
 		l.Close()
