@@ -110,6 +110,7 @@ func imapLimits(c *config.Config) imapd.Limits {
 		LoginDelay:       orNone(l.LoginDelay),
 		HandshakeTimeout: time.Duration(l.HandshakeTimeout),
 		LoginTimeout:     time.Duration(l.LoginTimeout),
+		StressTimeout:    time.Duration(l.StressTimeout),
 		Idle:             time.Duration(l.Idle),
 		CommandTimeout:   time.Duration(l.CommandTimeout),
 		MinRate:          int(l.MinRate),

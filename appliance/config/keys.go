@@ -175,6 +175,8 @@ var keys = []key{
 		func(c *Config) *Duration { return &c.IMAP.HandshakeTimeout }, second, 10*minute),
 	duration("imap.login_timeout", "How long a mail program may take to sign in.",
 		func(c *Config) *Duration { return &c.IMAP.LoginTimeout }, 5*second, hour),
+	duration("imap.stress_timeout", "The same, and for encryption, while more than three quarters of all connections are taken.",
+		func(c *Config) *Duration { return &c.IMAP.StressTimeout }, second, hour),
 	duration("imap.idle", "How long a mail program may be silent after signing in. Less than 30 minutes would break push on phones.",
 		func(c *Config) *Duration { return &c.IMAP.Idle }, 30*minute, 24*hour),
 	duration("imap.command_timeout", "How long one command may take to come in, messages in it apart.",

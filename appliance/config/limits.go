@@ -45,6 +45,7 @@ type IMAP struct {
 	LoginDelay               Duration
 	HandshakeTimeout         Duration
 	LoginTimeout             Duration
+	StressTimeout            Duration
 	Idle                     Duration
 	CommandTimeout           Duration
 	MinRate                  Size
@@ -129,6 +130,7 @@ var defaults = &Config{
 		LoginDelay:               second,
 		HandshakeTimeout:         10 * second,
 		LoginTimeout:             minute,
+		StressTimeout:            10 * second,
 		Idle:                     35 * minute,
 		CommandTimeout:           minute,
 		MinRate:                  512,

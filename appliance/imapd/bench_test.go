@@ -107,6 +107,7 @@ func fillBox(tb testing.TB, b *box, n int) {
 // drain reads up to the tagged line without looking at what it reads.
 func (c *wireClient) drain(tag string) int {
 	n := 0
+	c.SetReadDeadline(time.Now().Add(time.Minute))
 	prefix := []byte(tag + " ")
 	for {
 		line, err := c.r.ReadSlice('\n')

@@ -76,7 +76,7 @@ func (s *session) loginFailed(how string, err error) error {
 	return err
 }
 
-// pause waits, or until the server ends.
+// pause waits, or until the server stops.
 func (s *session) pause(d time.Duration) {
 	if d <= 0 {
 		return
@@ -85,6 +85,6 @@ func (s *session) pause(d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.srv.ctx.Done():
+	case <-s.srv.stopping.Done():
 	}
 }

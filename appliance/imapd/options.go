@@ -40,7 +40,8 @@ type Options struct {
 
 // Limits bound what clients can take of the box.
 type Limits struct {
-	// MaxConnections is how many there may be in all, default 1,000;
+	// MaxConnections is how many there may be in all, default 1,000; when there
+	// are that many, the oldest that did not log in makes room;
 	// MaxPerAddress how many from one address (IPv6: one /64), default 100;
 	// MaxPerAccount how many of one person, default 50. When a person has that
 	// many, those of them that did not send anything for StaleAfter make room.
@@ -59,6 +60,9 @@ type Limits struct {
 	// HandshakeTimeout bounds the TLS handshake, default 10 seconds;
 	// LoginTimeout the time from the greeting to the login, default 60 seconds.
 	HandshakeTimeout, LoginTimeout time.Duration
+	// StressTimeout takes the place of both, where it is shorter, while more
+	// than three quarters of all connections are taken; default 10 seconds.
+	StressTimeout time.Duration
 	// Idle is how long a client may be silent after the login, on IDLE too;
 	// default 35 minutes, and never less than 30.
 	Idle time.Duration
@@ -103,6 +107,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.LoginDelay, time.Second)
 	fill(&l.HandshakeTimeout, 10*time.Second)
 	fill(&l.LoginTimeout, time.Minute)
+	fill(&l.StressTimeout, 10*time.Second)
 	fill(&l.Idle, 35*time.Minute)
 	fill(&l.CommandTimeout, time.Minute)
 	fill(&l.MinRate, 512)

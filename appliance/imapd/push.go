@@ -173,4 +173,10 @@ func (s *session) tracePush(fresh []store.Entry) {
 }
 
 // writeDeadline gives the connection time for one write.
-func (s *session) writeDeadline() { s.conn.SetWriteDeadline(time.Now().Add(s.writeLimit)) }
+func (s *session) writeDeadline() {
+	limit := s.writeLimit
+	if s.srv.closing.Load() {
+		limit = min(limit, stopWrite)
+	}
+	s.conn.SetWriteDeadline(time.Now().Add(limit))
+}

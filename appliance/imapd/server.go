@@ -35,6 +35,8 @@ type Server struct {
 	places *places
 
 	closing atomic.Bool
+	// stressed tells that more than three quarters of all connections are taken.
+	stressed atomic.Bool
 	// ctx is that of every command; it ends when Shutdown loses patience.
 	// stopping ends when Shutdown begins.
 	ctx, stopping context.Context
@@ -43,6 +45,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
+	accepted  uint64
 	perAddr   map[netip.Addr]int
 	perOwner  map[string]int
 	running   sync.WaitGroup
@@ -152,21 +155,66 @@ func (s *Server) register(ss *session) string {
 	switch {
 	case s.closing.Load():
 		return "The server is shutting down"
-	case len(s.sessions) >= s.limits.MaxConnections:
-		return "Too many connections"
 	case s.perAddr[from] >= s.limits.MaxPerAddress:
 		return "Too many connections from your address"
+	case len(s.sessions) >= s.limits.MaxConnections && !s.makeRoom():
+		return "Too many connections"
 	}
+	s.accepted++
+	ss.number = s.accepted
 	s.sessions[ss] = struct{}{}
 	s.perAddr[from]++
 	s.running.Add(1)
+	s.feelStress()
 	return ""
+}
+
+// maxLeaving is how many sessions may be on their way out to make room.
+const maxLeaving = 50
+
+// makeRoom ends the oldest of the sessions that did not log in: whoever opens
+// connections and says nothing must not keep people out. Until its goroutine
+// ends there is one more.
+func (s *Server) makeRoom() bool {
+	var oldest *session
+	leaving := 0
+	for ss := range s.sessions {
+		switch {
+		case ss.evicted.Load():
+			leaving++
+		case ss.account.ID == "" && (oldest == nil || ss.number < oldest.number):
+			oldest = ss
+		}
+	}
+	if len(s.sessions)-leaving < s.limits.MaxConnections && leaving <= maxLeaving {
+		return true
+	}
+	if oldest == nil || leaving >= maxLeaving {
+		return false
+	}
+	oldest.evict()
+	return true
+}
+
+// feelStress notes whether few connections are left, and wakes those that did
+// not log in when their time becomes shorter by that.
+func (s *Server) feelStress() {
+	few := len(s.sessions) > s.limits.MaxConnections*3/4
+	if s.stressed.Swap(few) == few || !few {
+		return
+	}
+	for ss := range s.sessions {
+		if ss.account.ID == "" {
+			ss.poke()
+		}
+	}
 }
 
 func (s *Server) unregister(ss *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, ss)
+	s.feelStress()
 	decrement(s.perAddr, block(ss.remote))
 	if ss.account.ID != "" {
 		decrement(s.perOwner, ss.account.ID)
@@ -206,8 +254,9 @@ func (s *Server) admit(ss *session, account accounts.Account) bool {
 	return true
 }
 
-// Shutdown stops accepting, says BYE to the sessions that wait, lets running
-// commands end, and closes what is left when ctx ends.
+// Shutdown stops accepting, says BYE to the sessions that wait, ends handshakes,
+// lets running commands end as long as their clients go on, and closes what is
+// left when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	s.stop()
@@ -216,7 +265,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		l.Close()
 	}
 	for ss := range s.sessions {
-		ss.poke()
+		ss.hurry()
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})

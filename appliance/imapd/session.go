@@ -40,6 +40,8 @@ type session struct {
 	remote netip.Addr
 	// raw is the connection below TLS, which stays the same.
 	raw net.Conn
+	// number grows with each connection.
+	number uint64
 
 	mu    sync.Mutex
 	rd    wire.Reader
@@ -55,10 +57,11 @@ type session struct {
 	condstore, utf8Accept, rev2 bool
 
 	errors, failures int
-	// loginBy is when an anonymous connection ends.
-	loginBy time.Time
-	// timed tells that the read deadline of the running command is set.
+	// greeted is from when on an anonymous connection has time to log in.
+	greeted time.Time
+	// timed tells that until, the read deadline of the running command, is set.
 	timed      bool
+	until      time.Time
 	writeLimit time.Duration
 	// readErr is why nothing more can be read.
 	readErr error
@@ -70,6 +73,7 @@ type session struct {
 
 	idling     atomic.Bool
 	waiting    atomic.Bool
+	reading    atomic.Bool // in the middle of a command
 	evicted    atomic.Bool
 	pushing    atomic.Int32
 	lastActive atomic.Int64
@@ -112,6 +116,15 @@ func (l *link) Read(p []byte) (int, error) {
 		if !s.timed {
 			s.allow(s.srv.limits.CommandTimeout)
 		}
+		s.reading.Store(true)
+		defer s.reading.Store(false)
+		if s.srv.closing.Load() {
+			s.hurryRead()
+		}
+		if s.state == anonymous && s.evicted.Load() {
+			s.readErr = os.ErrDeadlineExceeded
+			return 0, s.readErr
+		}
 	}
 	n, err := s.conn.Read(p)
 	if n == 0 && err != nil {
@@ -129,12 +142,21 @@ func (l *link) Write(p []byte) (int, error) {
 
 // allow gives the client d to send the rest of what it began.
 func (s *session) allow(d time.Duration) {
-	until := time.Now().Add(d)
-	if s.state == anonymous && until.After(s.loginBy) {
-		until = s.loginBy
+	s.until = time.Now().Add(d)
+	if by := s.loginBy(); s.state == anonymous && s.until.After(by) {
+		s.until = by
 	}
-	s.conn.SetReadDeadline(until)
+	s.conn.SetReadDeadline(s.until)
 	s.timed = true
+}
+
+// loginBy is when an anonymous connection ends.
+func (s *session) loginBy() time.Time {
+	d := s.srv.limits.LoginTimeout
+	if s.srv.stressed.Load() {
+		d = min(d, s.srv.limits.StressTimeout)
+	}
+	return s.greeted.Add(d)
 }
 
 func (s *session) serve() {
@@ -143,7 +165,7 @@ func (s *session) serve() {
 		return
 	}
 	s.mu.Lock()
-	s.loginBy = time.Now().Add(s.srv.limits.LoginTimeout)
+	s.greeted = time.Now()
 	s.w.Grab()
 	s.greet()
 	s.w.Flush()
@@ -166,7 +188,11 @@ func (s *session) serve() {
 }
 
 func (s *session) handshake() bool {
-	ctx, cancel := context.WithTimeout(s.srv.ctx, s.srv.limits.HandshakeTimeout)
+	limit := s.srv.limits.HandshakeTimeout
+	if s.srv.stressed.Load() {
+		limit = min(limit, s.srv.limits.StressTimeout)
+	}
+	ctx, cancel := context.WithTimeout(s.srv.stopping, limit)
 	defer cancel()
 	t := tls.Server(s.conn, s.srv.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
@@ -186,21 +212,65 @@ func (s *session) wait() error {
 	}
 	s.waiting.Store(true)
 	defer s.waiting.Store(false)
-	if s.state == anonymous {
-		s.conn.SetReadDeadline(s.loginBy)
-	} else {
-		s.conn.SetReadDeadline(time.Now().Add(s.srv.limits.Idle))
+	for {
+		until := time.Now().Add(s.srv.limits.Idle)
+		if s.state == anonymous {
+			until = s.loginBy()
+		}
+		s.conn.SetReadDeadline(until)
+		if s.srv.closing.Load() || s.evicted.Load() {
+			return os.ErrDeadlineExceeded
+		}
+		err := s.rd.Wait()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || s.srv.closing.Load() || s.evicted.Load() ||
+			s.state != anonymous || !time.Now().Before(s.loginBy()) {
+			return err
+		}
+		// It was woken to look at its deadline again.
 	}
-	if s.srv.closing.Load() || s.evicted.Load() {
-		return os.ErrDeadlineExceeded
-	}
-	return s.rd.Wait()
 }
 
-// poke wakes the session if it waits, so that it looks at closing and evicted.
-func (s *session) poke() {
-	if s.waiting.Load() {
-		s.raw.SetReadDeadline(time.Unix(1, 0))
+// poke wakes the session if it waits, so that it looks at closing, evicted and
+// its deadline. It tells whether the session waits.
+func (s *session) poke() bool {
+	if !s.waiting.Load() {
+		return false
+	}
+	s.raw.SetReadDeadline(time.Unix(1, 0))
+	return true
+}
+
+const (
+	// stopRead is how long a client may be silent in the middle of a command
+	// while the server stops, stopWrite how long it may take for 64 KB.
+	stopRead  = 2 * time.Second
+	stopWrite = 5 * time.Second
+)
+
+// hurry is poke when the server stops: it also ends the patience with a client
+// in the middle of a command, or one that does not read.
+func (s *session) hurry() {
+	s.poke()
+	if s.reading.Load() {
+		s.raw.SetReadDeadline(time.Now().Add(stopRead))
+	}
+	s.raw.SetWriteDeadline(time.Now().Add(stopWrite))
+}
+
+// hurryRead is hurry for the session's own next read.
+func (s *session) hurryRead() {
+	soon := time.Now().Add(stopRead)
+	if s.until.Before(soon) {
+		soon = s.until
+	}
+	s.conn.SetReadDeadline(soon)
+}
+
+// evict makes the session end, with a word to a client that can hear it.
+func (s *session) evict() {
+	s.evicted.Store(true)
+	if !s.poke() {
+		s.kill()
 	}
 }
 
@@ -218,7 +288,7 @@ func (s *session) farewell(cause error) {
 	case s.srv.closing.Load():
 		s.bye("", "The server is shutting down")
 	case s.evicted.Load():
-		s.bye("LIMIT", "Too many connections; this one was silent for the longest time")
+		s.bye("LIMIT", "Too many connections; this one makes room")
 	default:
 		s.bye("", "Closed for being silent too long")
 	}
@@ -249,6 +319,7 @@ func (s *session) linger() {
 		c.CloseWrite()
 	}
 	s.conn.SetReadDeadline(time.Now().Add(time.Second))
+	defer context.AfterFunc(s.srv.stopping, func() { s.raw.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) })()
 	var sink [2048]byte
 	for range 128 {
 		if _, err := s.conn.Read(sink[:]); err != nil {
