@@ -341,7 +341,7 @@ func (g *group) writeBox(b *Mailbox, dead bool) error {
 
 func (g *group) exec(st *sql.Stmt, args ...any) error {
 	if _, err := st.ExecContext(g.ctx, args...); err != nil {
-		return &indexError{err}
+		return &indexError{full(err)}
 	}
 	return nil
 }

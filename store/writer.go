@@ -254,7 +254,7 @@ func (s *Store) publish(g *group) error {
 	s.publishing.Lock()
 	if err := s.exec(s.stmts.commit); err != nil {
 		s.publishing.Unlock()
-		return fmt.Errorf("committing to the index: %w", err)
+		return fmt.Errorf("committing to the index: %w", full(err))
 	}
 	s.seq, s.nextMailbox, s.committedMsg, s.lastValidity = g.seq, g.nextMailbox, g.nextMsg, g.lastValidity
 	s.journal.add(g.seq, g.ops)
