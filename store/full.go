@@ -28,14 +28,18 @@ func (s *Store) reserve(size int64) error {
 	return nil
 }
 
-// sqliteFull is SQLITE_FULL, the answer of SQLite to ENOSPC.
-const sqliteFull = 13
+// The answers of SQLite to ENOSPC: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE where
+// it was the file beside the WAL that could not grow.
+const (
+	sqliteFull    = 13
+	sqliteShmSize = 10 | 19<<8
+)
 
 // full makes an error by which SQLite tells of a full disk also match
 // syscall.ENOSPC, so that callers need not know where the space ran out.
 func full(err error) error {
 	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code()&0xff == sqliteFull {
+	if errors.As(err, &e) && (e.Code()&0xff == sqliteFull || e.Code() == sqliteShmSize) {
 		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
 	}
 	return err
