@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 const (
@@ -47,6 +48,8 @@ var stageBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); ret
 
 // Stage begins to take content.
 func (s *Store) Stage() *Staged {
+	s.staging.Add(1)
+	s.stagedAt.Store(time.Now().UnixNano())
 	return &Staged{s: s, buf: (*stageBuffers.Get().(*[]byte))[:0], sum: sha256.New()}
 }
 
@@ -123,6 +126,7 @@ func (st *Staged) Discard() {
 		return
 	}
 	st.done = true
+	st.s.staging.Add(-1)
 	if st.f != nil {
 		st.f.Close()
 		st.s.fs.Remove(st.tmp)

@@ -53,6 +53,8 @@ type Store struct {
 	tmpSeq     atomic.Int64
 	encoders   atomic.Int64
 	largeIndex sync.Mutex
+	// staging counts messages on their way in, stagedAt is when the last began.
+	staging, stagedAt atomic.Int64
 
 	queue   chan *request
 	quit    chan struct{}

@@ -15,6 +15,8 @@ const (
 	maxGroupBytes = 1 << 20
 	// maxCompany bounds how long a commit waits for company.
 	maxCompany = 20 * time.Millisecond
+	// fresh is how long a message that comes in counts as company to expect.
+	fresh = 50 * time.Millisecond
 )
 
 // request is one change on its way to the writer.
@@ -82,8 +84,14 @@ func (s *Store) run() {
 	}
 }
 
-// gather adds to batch what waits already. It waits for company too, for as
-// many as came together lately. It never waits longer than the last flush took, so
+// expecting tells whether a message that just began to come in may soon be
+// here. Those that began long ago are slow or stuck, and nobody waits for them.
+func (s *Store) expecting() bool {
+	return s.staging.Load() > 0 && time.Now().UnixNano()-s.stagedAt.Load() < int64(fresh)
+}
+
+// gather adds to batch what waits already. It waits for company too: for as
+// many as came together lately, and for those who have just begun. It never waits longer than the last flush took, so
 // nobody is served later than by the flush after that one.
 func (s *Store) gather(batch []*request) []*request {
 	bytes := 0
@@ -100,7 +108,7 @@ func (s *Store) gather(batch []*request) []*request {
 			continue
 		default:
 		}
-		if s.lastFlush == 0 || len(batch) >= s.peers {
+		if s.lastFlush == 0 || len(batch) >= s.peers && !s.expecting() {
 			return batch
 		}
 		if company == nil {
