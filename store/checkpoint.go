@@ -219,39 +219,11 @@ func (s *Store) reapply(ctx context.Context, seq uint64, ops []*op) error {
 		s.exec(s.stmts.rollback)
 		return err
 	}
-	if err := s.publishRecovered(g); err != nil {
+	if err := s.exec(s.stmts.commit); err != nil {
 		s.exec(s.stmts.rollback)
 		return err
 	}
-	return nil
-}
-
-func (s *Store) publishRecovered(g *group) error {
-	if err := s.exec(s.stmts.commit); err != nil {
-		return err
-	}
-	s.seq, s.nextMailbox, s.committedMsg, s.lastValidity = g.seq, g.nextMailbox, g.nextMsg, g.lastValidity
-	for k, id := range g.names {
-		if id == 0 {
-			delete(s.names, k)
-		} else {
-			s.names[k] = id
-		}
-	}
-	for id, b := range g.boxes {
-		if b == nil {
-			delete(s.boxes, id)
-		} else {
-			s.boxes[id] = b
-		}
-	}
-	for k, on := range g.subs {
-		if on {
-			s.subs[k] = true
-		} else {
-			delete(s.subs, k)
-		}
-	}
+	s.adopt(g)
 	return nil
 }
 

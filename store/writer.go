@@ -257,16 +257,11 @@ func (s *Store) withdraw(seq uint64, cause error) error {
 	return cause
 }
 
-// publish commits the SQLite transaction and shows the change to everyone.
-func (s *Store) publish(g *group) error {
-	s.publishing.Lock()
-	if err := s.exec(s.stmts.commit); err != nil {
-		s.publishing.Unlock()
-		return fmt.Errorf("committing to the index: %w", full(err))
-	}
+// adopt makes what a group did the state that everyone reads.
+func (s *Store) adopt(g *group) {
 	s.seq, s.nextMailbox, s.committedMsg, s.lastValidity = g.seq, g.nextMailbox, g.nextMsg, g.lastValidity
-	s.journal.add(g.seq, g.ops)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for k, id := range g.names {
 		if id == 0 {
 			delete(s.names, k)
@@ -288,7 +283,17 @@ func (s *Store) publish(g *group) error {
 			delete(s.subs, k)
 		}
 	}
-	s.mu.Unlock()
+}
+
+// publish commits the SQLite transaction and shows the change to everyone.
+func (s *Store) publish(g *group) error {
+	s.publishing.Lock()
+	if err := s.exec(s.stmts.commit); err != nil {
+		s.publishing.Unlock()
+		return fmt.Errorf("committing to the index: %w", full(err))
+	}
+	s.adopt(g)
+	s.journal.add(g.seq, g.ops)
 	watchers := s.publishLive(g)
 	s.publishing.Unlock()
 	for _, fn := range watchers {
