@@ -629,3 +629,40 @@ func TestRecentIsWhatNobodySaw(t *testing.T) {
 		t.Errorf("after a start recent begins at %d", first)
 	}
 }
+
+func TestPruneTraces(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir())
+	var ids []ID
+	for i := range 2*pruneBatch + 5 {
+		id := newID()
+		s.AppendTrace(id, fmt.Appendf(nil, "%d", i))
+		ids = append(ids, id)
+	}
+	if err := s.submit(&request{fn: func(*group) error { return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		s.traceMu.Lock()
+		waiting := len(s.traces)
+		s.traceMu.Unlock()
+		if waiting == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the traces are not written")
+		}
+	}
+	if n, err := s.PruneTraces(t.Context(), time.Now().Add(-time.Hour)); err != nil || n != 0 {
+		t.Fatal(n, err)
+	}
+	if b, err := s.Trace(t.Context(), ids[7]); err != nil || string(b[0]) != "7" {
+		t.Fatalf("%q %v", b, err)
+	}
+	if n, err := s.PruneTraces(t.Context(), time.Now().Add(time.Hour)); err != nil || n != int64(len(ids)) {
+		t.Fatal(n, err)
+	}
+	if _, err := s.Trace(t.Context(), ids[7]); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+}

@@ -159,18 +159,29 @@ func (s *Store) Trace(ctx context.Context, id ID) ([][]byte, error) {
 	return blobs, nil
 }
 
+// pruneBatch is how many trace rows one transaction removes, so that deliveries
+// never wait long behind it.
+const pruneBatch = 2000
+
 // PruneTraces removes traces of messages that came in before the given time,
 // and returns how many rows went.
 func (s *Store) PruneTraces(ctx context.Context, before time.Time) (int64, error) {
-	var gone int64
-	err := s.submit(&request{fn: func(g *group) error {
-		return g.unlogged(func() error {
-			res, err := s.conn.ExecContext(ctx, "DELETE FROM trace WHERE id < ?", before.UnixMilli()<<20)
-			if err == nil {
-				gone, err = res.RowsAffected()
-			}
-			return err
-		})
-	}})
-	return gone, err
+	var all int64
+	for {
+		var gone int64
+		err := s.submit(&request{fn: func(g *group) error {
+			return g.unlogged(func() error {
+				res, err := s.conn.ExecContext(ctx, "DELETE FROM trace WHERE id IN (SELECT id FROM trace WHERE id < ? ORDER BY id LIMIT ?)",
+					before.UnixMilli()<<20, pruneBatch)
+				if err == nil {
+					gone, err = res.RowsAffected()
+				}
+				return err
+			})
+		}})
+		all += gone
+		if err != nil || gone < pruneBatch {
+			return all, err
+		}
+	}
 }
