@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // The journal tells everything that the message files do not: people, mailboxes,
@@ -32,7 +31,6 @@ const (
 type journal struct {
 	fs  filesystem
 	dir string
-	now func() time.Time
 
 	mu      sync.Mutex
 	f       file
@@ -45,8 +43,8 @@ type journal struct {
 	damaged bool
 }
 
-func openJournal(fsys filesystem, dir string, now func() time.Time) (*journal, error) {
-	j := &journal{fs: fsys, dir: dir, now: now}
+func openJournal(fsys filesystem, dir string) (*journal, error) {
+	j := &journal{fs: fsys, dir: dir}
 	states, logs, err := j.list()
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal: %w", err)

@@ -139,7 +139,7 @@ func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Sto
 		}
 		s.damage("redo", err.Error())
 	}
-	if s.journal, err = openJournal(s.fs, filepath.Join(s.dir, "journal"), s.now); err != nil {
+	if s.journal, err = openJournal(s.fs, filepath.Join(s.dir, "journal")); err != nil {
 		return nil, err
 	}
 	if rebuild {

@@ -78,9 +78,8 @@ func (e Refused) Say() string {
 
 // Received: the content came in whole and passed the rules for its form.
 type Received struct {
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256,omitempty"`
-	Via    string `json:"via"`
+	Size int64  `json:"size"`
+	Via  string `json:"via"`
 }
 
 // Step implements Event.
