@@ -24,6 +24,8 @@ type Envelope struct {
 	Body string
 	// EnvID and Ret are the DSN parameters of MAIL (RFC 3461).
 	EnvID, Ret string
+	// RequireTLS tells that the parameter REQUIRETLS was given (RFC 8689).
+	RequireTLS bool
 	// Received is the time of the MAIL command.
 	Received time.Time
 	// Facts are what was found out about the sender before the content.
@@ -55,12 +57,17 @@ type Client struct {
 	TLS string
 }
 
-// Target is where mail for an address ends: a person of this box.
+// Target is where mail for an address ends: a person of this box, or, by an
+// alias that leads out of the house, an address elsewhere.
 type Target struct {
-	// Account is the ID of the account (see accounts).
+	// Account is the ID of the account (see accounts); empty for an address
+	// elsewhere.
 	Account string
-	// Address is the account's own address.
+	// Address is the account's own address, or the one elsewhere.
 	Address Address
+	// Alias is the address of this box that led elsewhere, as it is forwarded;
+	// the zero Address for a person.
+	Alias Address
 	// Detail is the part after "+" of a plus-address, or empty.
 	Detail string
 	// Via names what led here: "alias sales@example.test", "catch-all
