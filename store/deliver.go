@@ -21,7 +21,7 @@ func (s *Store) Deliver(ctx context.Context, st *Staged, d Delivery) ([]Placed, 
 	if len(d.Prefix) > maxPrefix || len(d.Annex) > maxAnnex {
 		return nil, fmt.Errorf("delivering %s: prefix of %d or annex of %d octets is too large", d.ID, len(d.Prefix), len(d.Annex))
 	}
-	if len(d.Places) == 0 {
+	if len(d.Places)+len(d.Queue) == 0 {
 		return nil, fmt.Errorf("delivering %s: no place to put it", d.ID)
 	}
 	if err := ctx.Err(); err != nil {
@@ -36,7 +36,7 @@ func (s *Store) Deliver(ctx context.Context, st *Staged, d Delivery) ([]Placed, 
 		s.fs.Remove(s.path(msg, d.ID))
 		return nil, s.noteFault(fmt.Errorf("writing the message file of %s: %w", d.ID, err))
 	}
-	o.refs = int64(len(d.Places))
+	o.refs = int64(len(d.Places) + len(d.Queue))
 	st.Discard()
 
 	var placed []Placed
@@ -57,6 +57,14 @@ func (s *Store) Deliver(ctx context.Context, st *Staged, d Delivery) ([]Placed, 
 				return err
 			}
 			placed = append(placed, done)
+		}
+		for i := range d.Queue {
+			if err := g.enqueue(o, &d.Queue[i]); err != nil {
+				return err
+			}
+		}
+		if d.With != nil {
+			return d.With(&Tx{g})
 		}
 		return nil
 	}})
@@ -98,7 +106,7 @@ func (g *group) place(b *Mailbox, o *op, p Place) (Placed, error) {
 	_, offset := at.Zone()
 	uid := b.UIDNext
 	err = g.emit(&op{kind: opPlace, mailbox: b.ID, uid: uid, msg: o.msg, id: o.id, flags: flags, size: o.size,
-		internal: at.Unix(), saved: now.Unix(), zone: int16(offset / 60)})
+		internal: at.Unix(), saved: now.Unix(), zone: int16(offset / 60), copied: o.copied})
 	return Placed{Owner: b.Owner, Mailbox: b.Name, MailboxID: b.ID, UIDValidity: b.UIDValidity, UID: uid, ModSeq: g.seq}, err
 }
 

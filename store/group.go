@@ -32,8 +32,11 @@ type group struct {
 	// dirty: the transaction has changes that no op tells of.
 	dirty bool
 
-	nextMailbox, nextMsg int64
-	lastValidity         uint32
+	nextMailbox, nextMsg, nextQueued int64
+	lastValidity                     uint32
+	// dequeued: rows of the queue went, so that the counters must be written
+	// and references taken back.
+	dequeued bool
 }
 
 type nameKey struct{ owner, name string }
@@ -52,7 +55,7 @@ func (s *Store) newGroup(ctx context.Context) *group {
 	return &group{
 		s: s, ctx: ctx, seq: s.seq + 1,
 		boxes: map[int64]*Mailbox{}, names: map[nameKey]int64{}, subs: map[nameKey]bool{}, touched: map[int64]bool{},
-		nextMailbox: s.nextMailbox, nextMsg: s.committedMsg, lastValidity: s.lastValidity,
+		nextMailbox: s.nextMailbox, nextMsg: s.committedMsg, nextQueued: s.nextQueued, lastValidity: s.lastValidity,
 	}
 }
 
@@ -157,6 +160,19 @@ func (g *group) apply(o *op) error {
 			}
 		}
 		return g.bump(o.mailbox)
+	case opQueuePut:
+		g.nextQueued = max(g.nextQueued, o.queued.ID+1)
+		q := o.queued
+		return g.exec(st.queuePut, q.ID, q.Msg, q.File[:], q.Size, q.State, q.Due, q.Added, q.Destination, q.Sender, q.Recipient, q.Note, nonNil(q.Value))
+	case opQueueDelete:
+		g.dequeued = true
+		if err := g.exec(st.queueBury, o.mailbox); err != nil {
+			return err
+		}
+		return g.exec(st.queueRemove, o.mailbox)
+	case opQueueCounter:
+		g.nextQueued = max(g.nextQueued, o.mailbox)
+		return nil
 	case opCounters:
 		g.nextMailbox = max(g.nextMailbox, o.mailbox)
 		g.nextMsg = max(g.nextMsg, o.msg)
@@ -317,7 +333,7 @@ func (g *group) unlogged(fn func() error) error {
 // mailbox, whose mod-sequence is then the sequence number: loadState takes it
 // from there, and the row of the counters is not written each time.
 func (g *group) finish() error {
-	told := g.nextMailbox == g.s.nextMailbox && g.lastValidity == g.s.lastValidity
+	told := g.nextMailbox == g.s.nextMailbox && g.lastValidity == g.s.lastValidity && !g.dequeued
 	inBox := false
 	for _, b := range g.boxes {
 		if b == nil {
@@ -331,7 +347,7 @@ func (g *group) finish() error {
 	if told && inBox {
 		return nil
 	}
-	return g.exec(g.s.stmts.state, g.seq, g.nextMailbox, g.nextMsg, g.lastValidity)
+	return g.exec(g.s.stmts.state, g.seq, g.nextMailbox, g.nextMsg, g.lastValidity, g.nextQueued)
 }
 
 func (g *group) writeBox(b *Mailbox, dead bool) error {

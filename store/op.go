@@ -32,6 +32,7 @@ type op struct {
 	zone          int16
 	sum           [32]byte
 	refs          int64
+	queued        *Queued
 	noselect      bool
 	copied        bool // opPlace: the message had a place before
 
@@ -55,6 +56,9 @@ const (
 	opFlags
 	opExpunge
 	opCounters // snapshots: what must never be used again
+	opQueuePut
+	opQueueDelete  // mailbox holds the row's ID
+	opQueueCounter // snapshots: the next ID of a row, in mailbox
 )
 
 // ranges are pairs of first and last UID, ascending.
@@ -209,6 +213,10 @@ func (o *op) encode(e *encoder, withImage bool) {
 		e.i(o.mailbox)
 		e.i(o.msg)
 		e.u(uint64(o.validity))
+	case opQueuePut:
+		o.queued.encode(e)
+	case opQueueDelete, opQueueCounter:
+		e.i(o.mailbox)
 	default:
 		panic(fmt.Sprintf("store: op %d has no encoding", o.kind))
 	}
@@ -260,8 +268,35 @@ func decodeOp(d *decoder) *op {
 		o.mailbox, o.uids = d.i(), d.ranges()
 	case opCounters:
 		o.mailbox, o.msg, o.validity = d.i(), d.i(), uint32(d.u())
+	case opQueuePut:
+		o.queued = decodeQueued(d)
+	case opQueueDelete, opQueueCounter:
+		o.mailbox = d.i()
 	default:
 		d.err = fmt.Errorf("%w: kind %d", errDamagedOp, o.kind)
 	}
 	return o
+}
+
+func (q *Queued) encode(e *encoder) {
+	e.i(q.ID)
+	e.i(q.Msg)
+	e.raw(q.File[:])
+	e.i(q.Size)
+	e.u(uint64(q.State))
+	e.i(q.Due)
+	e.i(q.Added)
+	e.s(q.Destination)
+	e.s(q.Sender)
+	e.s(q.Recipient)
+	e.s(q.Note)
+	e.p(q.Value)
+}
+
+func decodeQueued(d *decoder) *Queued {
+	q := &Queued{ID: d.i(), Msg: d.i()}
+	copy(q.File[:], d.raw(16))
+	q.Size, q.State, q.Due, q.Added = d.i(), uint8(d.u()), d.i(), d.i()
+	q.Destination, q.Sender, q.Recipient, q.Note, q.Value = d.s(), d.s(), d.s(), d.s(), d.p()
+	return q
 }

@@ -109,8 +109,7 @@ func (s *Store) dropReferences(ctx context.Context) (int, []reaped, error) {
 		return 0, nil, err
 	}
 	type stone struct {
-		mailbox, msg int64
-		uid          uint32
+		mailbox, msg, uid int64
 	}
 	var stones []stone
 	for rows.Next() {

@@ -123,6 +123,11 @@ func (s *Store) replayJournal(ctx context.Context) error {
 	return err
 }
 
+// holders selects the messages that a mailbox or the queue holds, once for each
+// time.
+const holders = `SELECT msg FROM placement WHERE mailbox IN (SELECT id FROM mailbox WHERE dead = 0)
+	UNION ALL SELECT msg FROM queue`
+
 // finishRebuild counts references, reads the message files, and lets go of
 // messages without one.
 func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
@@ -135,11 +140,12 @@ func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
 		return err
 	}
 	for _, q := range []string{
-		"CREATE TEMP TABLE used AS SELECT msg AS id, count(*) AS n FROM placement WHERE mailbox IN (SELECT id FROM mailbox WHERE dead = 0) GROUP BY msg",
+		"CREATE TEMP TABLE used AS SELECT msg AS id, count(*) AS n FROM (" + holders + ") GROUP BY msg",
 		"CREATE UNIQUE INDEX temp.used_id ON used (id)",
 		"DELETE FROM placement WHERE mailbox NOT IN (SELECT id FROM mailbox WHERE dead = 0)",
 		"DELETE FROM mailbox WHERE dead = 1",
 		"UPDATE tombstone SET msg = NULL",
+		"DELETE FROM tombstone WHERE mailbox = 0",
 		"DELETE FROM message WHERE id NOT IN (SELECT id FROM used)",
 		"UPDATE message SET refs = (SELECT n FROM used WHERE used.id = message.id)",
 		"DROP TABLE used",
@@ -187,8 +193,7 @@ func (s *Store) finishRebuild(ctx context.Context, r *RebuildReport) error {
 // unused gives the messages that were expunged everywhere: their files may be
 // there still, or again out of the redo log.
 func (s *Store) unused(ctx context.Context) ([]reaped, error) {
-	rows, err := s.conn.QueryContext(ctx, `SELECT id, file FROM message WHERE id NOT IN
-		(SELECT msg FROM placement WHERE mailbox IN (SELECT id FROM mailbox WHERE dead = 0))`)
+	rows, err := s.conn.QueryContext(ctx, "SELECT id, file FROM message WHERE id NOT IN ("+holders+")")
 	if err != nil {
 		return nil, fmt.Errorf("rebuilding: %w", err)
 	}
@@ -268,6 +273,7 @@ func (s *Store) indexAll(ctx context.Context, r *RebuildReport) error {
 func (s *Store) letGo(ctx context.Context, msg int64) error {
 	for _, q := range []string{
 		"DELETE FROM placement WHERE msg = ?",
+		"DELETE FROM queue WHERE msg = ?",
 		"DELETE FROM message WHERE id = ?",
 	} {
 		if _, err := s.conn.ExecContext(ctx, q, msg); err != nil {

@@ -13,7 +13,7 @@ import (
 // schemaVersion is PRAGMA user_version of the index; formatVersion is that of
 // the data folder as a whole, kept in its file "version".
 const (
-	schemaVersion = 2
+	schemaVersion = 3
 	formatVersion = "1"
 )
 
@@ -93,6 +93,28 @@ CREATE TABLE trace (
 	file BLOB NOT NULL,
 	entry BLOB NOT NULL
 );
+` + queueSchema
+
+// queueSchema came with version 3. A queue row's tombstone has the mailbox 0
+// and the row's ID for a UID.
+const queueSchema = `
+ALTER TABLE state ADD COLUMN next_queued INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE queue (
+	id INTEGER PRIMARY KEY,
+	msg INTEGER NOT NULL,
+	file BLOB NOT NULL,
+	size INTEGER NOT NULL,
+	state INTEGER NOT NULL,
+	due INTEGER NOT NULL,
+	added INTEGER NOT NULL,
+	destination TEXT NOT NULL,
+	sender TEXT NOT NULL,
+	recipient TEXT NOT NULL,
+	note TEXT NOT NULL,
+	value BLOB NOT NULL
+);
+CREATE INDEX queue_destination ON queue (destination, id, state, due, added);
+CREATE INDEX queue_file ON queue (file);
 `
 
 // pools are the connections to the index, apart by who waits for them: a slow
@@ -151,7 +173,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	switch version {
 	case schemaVersion:
 		return nil
-	case 0:
+	case 0, 2:
 	default:
 		return fmt.Errorf("%w: its index has schema %d, this hauspost knows %d", ErrVersion, version, schemaVersion)
 	}
@@ -160,7 +182,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("making the index: %w", err)
 	}
 	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
+	steps := schema
+	if version == 2 {
+		steps = queueSchema
+	}
+	if _, err := tx.ExecContext(ctx, steps); err != nil {
 		return fmt.Errorf("making the index: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)); err != nil {
@@ -183,6 +209,8 @@ type statements struct {
 	dropStone, clearStone               *sql.Stmt
 	dropRef, dropMessage                *sql.Stmt
 	bury, remove                        *sql.Stmt
+	queuePut, queueGet                  *sql.Stmt
+	queueBury, queueRemove              *sql.Stmt
 }
 
 func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
@@ -194,7 +222,7 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.begin, "BEGIN IMMEDIATE"},
 		{&st.commit, "COMMIT"},
 		{&st.rollback, "ROLLBACK"},
-		{&st.state, "UPDATE state SET seq = ?, next_mailbox = ?, next_msg = ?, last_validity = ? WHERE id = 1"},
+		{&st.state, "UPDATE state SET seq = ?, next_mailbox = ?, next_msg = ?, last_validity = ?, next_queued = ? WHERE id = 1"},
 		{&st.docPut, "INSERT OR REPLACE INTO doc VALUES (?, ?, ?)"},
 		{&st.docDelete, "DELETE FROM doc WHERE kind = ? AND key = ?"},
 		{&st.docGet, "SELECT value FROM doc WHERE kind = ? AND key = ?"},
@@ -211,6 +239,10 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.clearStone, "UPDATE tombstone SET msg = NULL WHERE mailbox = ? AND uid = ?"},
 		{&st.dropRef, "UPDATE message SET refs = refs - 1 WHERE id = ? RETURNING refs, file"},
 		{&st.dropMessage, "DELETE FROM message WHERE id = ?"},
+		{&st.queuePut, "INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&st.queueGet, getQueued},
+		{&st.queueBury, "INSERT OR REPLACE INTO tombstone SELECT 0, id, 0, msg FROM queue WHERE id = ?"},
+		{&st.queueRemove, "DELETE FROM queue WHERE id = ?"},
 		{&st.remove, "DELETE FROM placement WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
 	} {
 		s, err := c.PrepareContext(ctx, p.sql)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -124,7 +125,11 @@ func (s *Store) snapshot(ctx context.Context, tx *sql.Tx, w *snapshotWriter) err
 	if err := tx.QueryRowContext(ctx, "SELECT next_mailbox, max(next_msg, (SELECT coalesce(max(id), 0) + 1 FROM message)), last_validity FROM state").Scan(&c.mailbox, &c.msg, &c.validity); err != nil {
 		return err
 	}
-	if err := w.add(c); err != nil {
+	queued := &op{kind: opQueueCounter}
+	if err := tx.QueryRowContext(ctx, "SELECT max(next_queued, (SELECT coalesce(max(id), 0) + 1 FROM queue)) FROM state").Scan(&queued.mailbox); err != nil {
+		return err
+	}
+	if err := errors.Join(w.add(c), w.add(queued)); err != nil {
 		return err
 	}
 	err := each(ctx, tx, "SELECT kind, key, value FROM doc", func(scan func(...any) error) error {
@@ -197,7 +202,18 @@ func (s *Store) snapshot(ctx context.Context, tx *sql.Tx, w *snapshotWriter) err
 			err = w.add(o)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return each(ctx, tx, "SELECT "+queuedColumns+" FROM queue", func(scan func(...any) error) error {
+		q := &Queued{}
+		var file []byte
+		if err := scan(&q.ID, &q.Msg, &file, &q.Size, &q.State, &q.Due, &q.Added, &q.Destination, &q.Sender, &q.Recipient, &q.Note, &q.Value); err != nil {
+			return err
+		}
+		copy(q.File[:], file)
+		return w.add(&op{kind: opQueuePut, queued: q})
+	})
 }
 
 func each(ctx context.Context, tx *sql.Tx, query string, fn func(scan func(...any) error) error) error {

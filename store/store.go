@@ -39,6 +39,7 @@ type Store struct {
 	// Owned by the writer goroutine.
 	seq          uint64
 	nextMailbox  int64
+	nextQueued   int64
 	committedMsg int64
 	lastValidity uint32
 	lastFlush    time.Duration
@@ -237,8 +238,9 @@ func (s *Store) layOut() error {
 // loadState reads counters, mailboxes and subscriptions into memory.
 func (s *Store) loadState(ctx context.Context) error {
 	err := s.conn.QueryRowContext(ctx, `SELECT max(seq, (SELECT coalesce(max(modseq), 0) FROM mailbox)), next_mailbox,
-		max(next_msg, (SELECT coalesce(max(id), 0) + 1 FROM message)), last_validity FROM state`).
-		Scan(&s.seq, &s.nextMailbox, &s.committedMsg, &s.lastValidity)
+		max(next_msg, (SELECT coalesce(max(id), 0) + 1 FROM message)), last_validity,
+		max(next_queued, (SELECT coalesce(max(id), 0) + 1 FROM queue)) FROM state`).
+		Scan(&s.seq, &s.nextMailbox, &s.committedMsg, &s.lastValidity, &s.nextQueued)
 	if err != nil {
 		return fmt.Errorf("reading the index: %w", err)
 	}

@@ -160,8 +160,13 @@ type Delivery struct {
 	Prefix []byte
 	// Annex is kept with the message and given back by Annex: the trace.
 	Annex []byte
-	// Places may hold several mailboxes of several owners; all or none get it.
+	// Places may hold several mailboxes of several owners, Queue several
+	// recipients elsewhere; all or none get it. Deliver fills in what the store
+	// sets of the rows.
 	Places []Place
+	Queue  []Queued
+	// With, if set, is done in the same commit; see Update.
+	With func(tx *Tx) error
 }
 
 // Placed tells where a message went.

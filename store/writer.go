@@ -259,7 +259,7 @@ func (s *Store) withdraw(seq uint64, cause error) error {
 
 // adopt makes what a group did the state that everyone reads.
 func (s *Store) adopt(g *group) {
-	s.seq, s.nextMailbox, s.committedMsg, s.lastValidity = g.seq, g.nextMailbox, g.nextMsg, g.lastValidity
+	s.seq, s.nextMailbox, s.committedMsg, s.nextQueued, s.lastValidity = g.seq, g.nextMailbox, g.nextMsg, g.nextQueued, g.lastValidity
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for k, id := range g.names {
@@ -299,7 +299,7 @@ func (s *Store) publish(g *group) error {
 	for _, fn := range watchers {
 		fn()
 	}
-	if len(g.touched) > 0 {
+	if len(g.touched) > 0 || g.dequeued {
 		s.wakeReaper()
 	}
 	return nil
