@@ -130,8 +130,11 @@ type QueueFilter struct {
 // where gives the condition of a filter with its arguments. Numbers are
 // written into the text: there may be many of them.
 func (f *QueueFilter) where() (string, []any) {
-	cond, args := []string{"id > " + fmt.Sprint(f.After)}, []any{}
+	cond, args := []string{"true"}, []any{}
 	add := func(c string, a ...any) { cond, args = append(cond, c), append(args, a...) }
+	if f.After != 0 {
+		add("id > " + fmt.Sprint(f.After))
+	}
 	if f.Destination != "" {
 		add("destination = ?", f.Destination)
 	}

@@ -6,11 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // reapBatch is how many expunged messages one commit of the reaper takes, so
 // that deliveries never wait long behind it.
 const reapBatch = 200
+
+// reapPause is how long removals are gathered, so that mail that passes through
+// the queue does not cost a commit of the reaper each time.
+const reapPause = 300 * time.Millisecond
 
 func (s *Store) wakeReaper() {
 	select {
@@ -29,6 +34,11 @@ func (s *Store) reaper() {
 		case <-s.quit:
 			return
 		case <-s.reap:
+		}
+		select {
+		case <-s.quit:
+			return
+		case <-time.After(reapPause):
 		}
 		for {
 			n, err := s.reapSome()

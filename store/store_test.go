@@ -121,6 +121,14 @@ func dump(t testing.TB, s *Store, owners ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	err = s.Queue(ctx, QueueFilter{}, func(q *Queued) error {
+		raw, err := s.ReadMessage(ctx, q.Entry(), nil)
+		fmt.Fprintf(&b, "queued %+v %q\n", *q, raw[:min(len(raw), 200)])
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return b.String()
 }
 
@@ -191,6 +199,19 @@ func fill(t testing.TB, s *Store) {
 	}
 	deliver(t, s, "Subject: gone\r\n\r\n", Place{Owner: "alice", Mailbox: "Gone"})
 	if err := s.DeleteMailbox(ctx, "alice", "Gone"); err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, s, "Subject: out\r\n\r\n", []Place{inboxOf("carol")}, "a.example", "b.example", "a.example")
+	rows := enqueue(t, s, "Subject: sent\r\n\r\n", nil, "a.example", "b.example")
+	err = s.Update(ctx, func(tx *Tx) error {
+		rows[0].Due, rows[0].Note, rows[0].Value = 77, "greylisted", []byte(`{"attempts":1}`)
+		return errors.Join(tx.Requeue(rows[0]), tx.Dequeue(rows[1].ID))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := enqueue(t, s, "Subject: delivered\r\n\r\n", nil, "c.example")
+	if err := s.Update(ctx, func(tx *Tx) error { return tx.Dequeue(gone[0].ID) }); err != nil {
 		t.Fatal(err)
 	}
 }
