@@ -46,6 +46,9 @@ type Account struct {
 	Created time.Time `json:"created"`
 	// Disabled refuses logins; mail is still kept for the person.
 	Disabled bool `json:"disabled"`
+	// SentCopy tells that a copy of what the person sends is put into Sent
+	// where the mail program did not do so itself. New accounts have it.
+	SentCopy bool `json:"sent_copy"`
 }
 
 // Domain is one domain for which the box takes mail.
@@ -57,11 +60,12 @@ type Domain struct {
 	Created time.Time `json:"created"`
 }
 
-// Alias leads from one address to others of this box.
+// Alias leads from one address of this box to others, here or elsewhere.
 type Alias struct {
 	// Address is the alias; "@example.test" is the catch-all of a domain.
 	Address string `json:"address"`
-	// To are the addresses it leads to: accounts, aliases, plus-addresses.
+	// To are the addresses it leads to: accounts, aliases and plus-addresses
+	// of this box, and addresses elsewhere, to which mail is forwarded.
 	To      []string  `json:"to"`
 	Created time.Time `json:"created"`
 }
@@ -198,10 +202,14 @@ func (a *Accounts) ListAliases(ctx context.Context) ([]Alias, error) {
 	return list, nil
 }
 
-// Resolve says where mail for addr ends: one Target for each account, in a
-// stable order, never the same account twice. It fails with a *reply.Reply:
-// reply.RelayDenied where the domain is not the box's, reply.UnknownRecipient
-// where nobody has the address, a 4yz where the box cannot tell just now.
+// Resolve says where mail for addr ends: one Target for each account and one
+// for each address elsewhere to which an alias leads, in a stable order, none of
+// them twice. It fails with a *reply.Reply: reply.RelayDenied where the domain is
+// not the box's, reply.UnknownRecipient where nobody has the address, a 4yz where
+// the box cannot tell just now.
+//
+// Whether an address is elsewhere is decided by the domains of the moment, not
+// by those of the day on which the alias was made.
 //
 // In this order: the account or alias of exactly this address, that of the
 // address without its plus-detail, the catch-all of the domain. postmaster

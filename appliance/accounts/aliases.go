@@ -8,10 +8,11 @@ import (
 	"hauspost/appliance/envelope"
 )
 
-// AddAlias makes an alias to one or more addresses of this box: accounts,
-// plus-addresses, other aliases. "@example.test" is the catch-all of a
-// domain. *Error of kind ErrAddress, ErrNotFound (the domain), ErrExists,
-// ErrNotLocal (also for an address of the box that nobody has), ErrLoop.
+// AddAlias makes an alias to one or more addresses: accounts, plus-addresses
+// and other aliases of this box, and addresses elsewhere, to which mail is
+// forwarded. "@example.test" is the catch-all of a domain. *Error of kind
+// ErrAddress, ErrNotFound (the domain of the alias), ErrExists, ErrNotLocal (an
+// address of the box that nobody has), ErrLoop.
 func (a *Accounts) AddAlias(ctx context.Context, address string, to []string) error {
 	return a.change(ctx, "adding the alias "+address, func(e *edit) error {
 		key, name, err := e.aliasKey(address)
@@ -68,17 +69,21 @@ func (e *edit) target(address string) (envelope.Address, error) {
 		return addr, err
 	}
 	domain, ok := e.canonical(addr.Domain)
-	if !ok {
-		return addr, refuse(ErrNotLocal, "%s is not an address of this box: an alias can only lead to people here, mail is not forwarded to other servers", addr)
+	if ok {
+		addr.Domain = domain
+		return addr, nil
 	}
-	addr.Domain = domain
+	if !strings.Contains(addr.Domain, ".") {
+		return addr, refuse(ErrAddress, "%s: %s is neither a domain of this box nor one of the Internet, such as example.org; check the spelling",
+			addr, addr.Domain)
+	}
 	return addr, nil
 }
 
 // leadsSomewhere refuses an alias with a target that ends at nobody.
 func (e *edit) leadsSomewhere(al *alias) error {
 	for _, to := range al.to {
-		if targets, _ := e.resolve(to); len(targets) > 0 {
+		if e.reaches(to) {
 			continue
 		}
 		if _, through, _ := e.lookup(to); through != nil {
@@ -126,7 +131,8 @@ func (e *edit) findAlias(address string) (key string, err error) {
 // that lead to nobody and the aliases that are left without targets, and goes
 // on with the addresses of those. A catch-all does not save them: nobody meant
 // it when the alias was made. After it every target of every alias leads to
-// somebody, as AddAlias demands.
+// somebody, as AddAlias demands, but for those that did not before: addresses
+// elsewhere whose domain came to the box since and that nobody took yet.
 func (e *edit) forget(key string) error {
 	gone := map[string]bool{key: true}
 	for {
@@ -153,7 +159,7 @@ func (e *edit) prune(gone map[string]bool) map[string]Alias {
 		rest := al.Alias
 		rest.To = nil
 		for i, to := range al.to {
-			if e.leads(to, gone) {
+			if e.leads(to, gone) || !e.before.reaches(to) {
 				rest.To = append(rest.To, al.To[i])
 			}
 		}
@@ -175,6 +181,15 @@ func (d *directory) leads(to envelope.Address, gone map[string]bool) bool {
 		if base, _, ok := d.split(to); ok && gone[fold(base)] {
 			return false
 		}
+	}
+	return d.reaches(to)
+}
+
+// reaches tells whether a target of an alias leads to somebody, here or
+// elsewhere.
+func (d *directory) reaches(to envelope.Address) bool {
+	if _, ok := d.canonical(to.Domain); !ok {
+		return true
 	}
 	targets, _ := d.resolve(to)
 	return len(targets) > 0

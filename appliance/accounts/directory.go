@@ -39,8 +39,9 @@ type person struct {
 // alias is an Alias with its addresses parsed.
 type alias struct {
 	Alias
-	to  []envelope.Address
-	via string
+	addr envelope.Address // the zero Address for a catch-all
+	to   []envelope.Address
+	via  string
 }
 
 // directory is the mirror of all documents. A published directory is never
@@ -192,6 +193,7 @@ func (d *directory) takeDomain(key string, value []byte) error {
 
 func (d *directory) takeAccount(key string, value []byte) error {
 	p := new(person)
+	p.SentCopy = true // accounts of before there was a choice do not name it
 	if err := json.Unmarshal(value, p); err != nil {
 		return err
 	}
@@ -226,10 +228,23 @@ func (d *directory) takeAlias(key string, value []byte) error {
 	return nil
 }
 
+// named gives the address that leads on through al where addr led to it: its
+// own, without a plus-detail, or addr where it is a catch-all, which has none.
+func (al *alias) named(addr envelope.Address) envelope.Address {
+	if al.addr.IsNull() {
+		return addr
+	}
+	return al.addr
+}
+
 func newAlias(al Alias) (*alias, error) {
 	made := &alias{Alias: al, via: "alias " + al.Address}
 	if domain, ok := strings.CutPrefix(al.Address, "@"); ok {
 		made.via = "catch-all " + domain
+	} else if addr, err := envelope.ParseAddress(al.Address); err != nil {
+		return nil, err
+	} else {
+		made.addr = addr
 	}
 	for _, to := range al.To {
 		addr, err := envelope.ParseAddress(to)
@@ -252,6 +267,7 @@ func (d *directory) takeSecret(key string, value []byte) error {
 // be written for it. Either all of it is kept or nothing.
 type edit struct {
 	*directory
+	before *directory
 	writes []func(tx *store.Tx) error
 }
 
@@ -264,7 +280,7 @@ func (a *Accounts) change(ctx context.Context, doing string, plan func(e *edit) 
 	if err != nil {
 		return err
 	}
-	e := &edit{directory: d.clone()}
+	e := &edit{directory: d.clone(), before: d}
 	if err := plan(e); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Package accounts owns the people of the box: domains, accounts, aliases and
-// passwords. It says where mail for an address ends (Resolve), who may log in
-// (Password, SASL), and slows down those who guess.
+// passwords. It says where mail for an address ends (Resolve), whose an address
+// is (Owns), who may log in (Password, SASL, ByAddresses), and slows down those
+// who guess.
 //
 // Everything is kept as documents in the store and mirrored in memory, because
 // Resolve is asked for every RCPT and a household's people fit there easily.

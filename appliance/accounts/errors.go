@@ -31,7 +31,8 @@ var (
 	ErrExists = errors.New("exists already")
 	// ErrInUse: the domain still has accounts or aliases.
 	ErrInUse = errors.New("still in use")
-	// ErrNotLocal: an alias may only lead to addresses of this box.
+	// ErrNotLocal: the alias would lead to an address of this box that nobody
+	// has.
 	ErrNotLocal = errors.New("not an address of this box")
 	// ErrLoop: the alias would lead to nobody but itself.
 	ErrLoop = errors.New("the alias leads to nobody")

@@ -47,7 +47,7 @@ func (a *Accounts) Add(ctx context.Context, address, password string) (Account, 
 		return Account{}, err
 	}
 	p := &person{Credentials: creds, addr: addr}
-	p.Account = Account{ID: newID(), Address: addr.String(), Created: a.stamp()}
+	p.Account = Account{ID: newID(), Address: addr.String(), Created: a.stamp(), SentCopy: true}
 	err = a.change(ctx, "adding the account "+p.Address, func(e *edit) error {
 		if err := e.free(addr); err != nil {
 			return err
@@ -154,6 +154,11 @@ func (a *Accounts) SetPassword(ctx context.Context, address, password string) er
 // still kept. ErrNotFound.
 func (a *Accounts) SetDisabled(ctx context.Context, address string, disabled bool) error {
 	return a.replace(ctx, "changing the account "+address, address, func(p *person) { p.Disabled = disabled })
+}
+
+// SetSentCopy switches the copies in Sent on or off for an account. ErrNotFound.
+func (a *Accounts) SetSentCopy(ctx context.Context, address string, on bool) error {
+	return a.replace(ctx, "changing the account "+address, address, func(p *person) { p.SentCopy = on })
 }
 
 func (a *Accounts) replace(ctx context.Context, doing, address string, alter func(p *person)) error {

@@ -30,13 +30,15 @@ func (d *directory) resolve(addr envelope.Address) ([]envelope.Target, *reply.Re
 	if strings.EqualFold(addr.Local, "abuse") {
 		w.follow(envelope.Address{Local: "postmaster", Domain: domain}, "", "")
 	}
-	if len(w.targets) == 0 && isRole(addr.Local) {
+	switch {
+	case len(w.targets) > 0:
+		return w.targets, nil
+	case isRole(addr.Local):
 		return d.caretaker(domain)
+	case w.seen != nil:
+		return nil, leadsNowhere
 	}
-	if len(w.targets) == 0 {
-		return nil, reply.UnknownRecipient
-	}
-	return w.targets, nil
+	return nil, reply.UnknownRecipient
 }
 
 // bare resolves "<Postmaster>", the only address that needs no domain.
@@ -55,15 +57,24 @@ func (d *directory) bare(addr envelope.Address) ([]envelope.Target, *reply.Reply
 
 // caretaker is who gets the mail for roles that nobody took.
 func (d *directory) caretaker(domain string) ([]envelope.Target, *reply.Reply) {
-	p := d.oldest[domain]
-	if p == nil {
-		p = d.oldest[""]
-	}
+	p := d.caretakerOf(domain)
 	if p == nil {
 		return nil, nobodyYet
 	}
 	return []envelope.Target{{Account: p.ID, Address: p.addr, Via: "oldest account"}}, nil
 }
+
+func (d *directory) caretakerOf(domain string) *person {
+	if p := d.oldest[domain]; p != nil {
+		return p
+	}
+	return d.oldest[""]
+}
+
+// leadsNowhere is what an alias gets whose address elsewhere became one of this
+// box, as its domain was added, and that nobody took yet: the owner is at it, so
+// this is never for good.
+var leadsNowhere = reply.New(450, "4.2.1", "leads-nowhere", "The mailbox behind this address is not there yet, please try again later")
 
 func isRole(local string) bool {
 	return strings.EqualFold(local, "postmaster") || strings.EqualFold(local, "abuse")
@@ -84,16 +95,18 @@ func (d *directory) canonical(domain string) (string, bool) {
 }
 
 // walk follows aliases from one address. Each alias is followed once, which
-// stops loops, and each account is taken once.
+// stops loops, and each account or address elsewhere is taken once.
 type walk struct {
 	d       *directory
 	targets []envelope.Target
-	// taken and seen are made with the first alias: most addresses are
-	// somebody's own and need neither.
+	// taken, left and seen are made with the first alias: most addresses are
+	// somebody's own and need none of them.
 	taken map[*person]bool
+	left  map[envelope.Address]bool
 	seen  map[*alias]bool
 }
 
+// follow takes who is behind an address of a canonical domain.
 func (w *walk) follow(addr envelope.Address, detail, via string) {
 	p, al, own := w.d.lookup(addr)
 	if own != "" {
@@ -101,28 +114,57 @@ func (w *walk) follow(addr envelope.Address, detail, via string) {
 	}
 	switch {
 	case p != nil:
-		if w.taken[p] {
-			return
-		}
-		if w.taken != nil {
-			w.taken[p] = true
-		}
-		w.targets = append(w.targets, envelope.Target{Account: p.ID, Address: p.addr, Detail: detail, Via: via})
+		w.take(p, detail, via)
 	case al != nil:
-		if w.seen[al] {
-			return
+		w.alias(al, addr, detail, via)
+	case via != "" && isRole(addr.Local):
+		w.role(addr, detail, via)
+	}
+}
+
+func (w *walk) take(p *person, detail, via string) {
+	if w.taken[p] {
+		return
+	}
+	if w.taken != nil {
+		w.taken[p] = true
+	}
+	w.targets = append(w.targets, envelope.Target{Account: p.ID, Address: p.addr, Detail: detail, Via: via})
+}
+
+// alias follows al, which addr led to.
+func (w *walk) alias(al *alias, addr envelope.Address, detail, via string) {
+	if w.seen[al] {
+		return
+	}
+	if w.seen == nil {
+		w.seen, w.taken, w.left = make(map[*alias]bool), make(map[*person]bool), make(map[envelope.Address]bool)
+	}
+	w.seen[al] = true
+	if via != "" {
+		via += ", "
+	}
+	via += al.via
+	for _, to := range al.to {
+		domain, here := w.d.canonical(to.Domain)
+		if here {
+			w.follow(envelope.Address{Local: to.Local, Domain: domain}, detail, via)
+		} else if !w.left[to] {
+			w.left[to] = true
+			w.targets = append(w.targets, envelope.Target{Address: to, Alias: al.named(addr), Detail: detail, Via: via})
 		}
-		if w.seen == nil {
-			w.seen, w.taken = make(map[*alias]bool), make(map[*person]bool)
-		}
-		w.seen[al] = true
-		if via != "" {
-			via += ", "
-		}
-		via += al.via
-		for _, to := range al.to {
-			w.follow(to, detail, via)
-		}
+	}
+}
+
+// role takes who looks after an address such as postmaster that an alias leads
+// to and that nobody took.
+func (w *walk) role(addr envelope.Address, detail, via string) {
+	if strings.EqualFold(addr.Local, "abuse") {
+		w.follow(envelope.Address{Local: "postmaster", Domain: addr.Domain}, detail, via)
+		return
+	}
+	if p := w.d.caretakerOf(addr.Domain); p != nil {
+		w.take(p, detail, via+", oldest account")
 	}
 }
 
