@@ -218,3 +218,14 @@ func (e Handled) Say() string {
 	}
 	return fmt.Sprintf("%s: %s", e.Recipient, s)
 }
+
+// Composed: the box wrote the message itself.
+type Composed struct {
+	To string `json:"to"`
+}
+
+// Step implements Event.
+func (Composed) Step() string { return "composed" }
+
+// Say implements Event.
+func (e Composed) Say() string { return "written by this box for " + e.To }
