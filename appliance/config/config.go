@@ -18,6 +18,9 @@ const (
 	PortIMAPS = 993
 	PortHTTP  = 80
 	PortHTTPS = 443
+
+	PortSubmission  = 587
+	PortSubmissions = 465
 )
 
 // Config is the whole file. Default gives the values for a house.
@@ -37,21 +40,28 @@ type Config struct {
 	// MemoryLimit is the soft limit for the Go runtime; 0 means automatic.
 	MemoryLimit Size
 
-	Listeners Listeners
-	TLS       TLS
-	Resolver  Resolver
-	Mail      Mail
-	SMTP      SMTP
-	Checks    Checks
-	IMAP      IMAP
-	Logins    Logins
-	Log       Log
-	Traces    Traces
+	Listeners  Listeners
+	TLS        TLS
+	Resolver   Resolver
+	Mail       Mail
+	SMTP       SMTP
+	Checks     Checks
+	Submission Submission
+	Queue      Queue
+	Relay      Relay
+	// Routes are in the order of the file.
+	Routes   []Route
+	DKIM     DKIM
+	Sendmail Sendmail
+	IMAP     IMAP
+	Logins   Logins
+	Log      Log
+	Traces   Traces
 }
 
 // Listeners switches the services on and off.
 type Listeners struct {
-	SMTP, IMAP, IMAPS bool
+	SMTP, IMAP, IMAPS, Submission, Submissions bool
 }
 
 // TLS says where the certificate comes from.
@@ -148,20 +158,34 @@ func File(dir, name string) string {
 }
 
 // Map gives all keys with their values as nested maps, as `config show --json`
-// prints them: durations and sizes are strings as in the file.
+// prints them: durations and sizes are strings as in the file, passwords "***".
+// A section that is a list is a list of maps.
 func (c *Config) Map() map[string]any {
 	top := map[string]any{}
-	for _, k := range keys {
-		section, name := split(k.name)
-		into := top
-		if section != "" {
-			sub, ok := top[section].(map[string]any)
-			if !ok {
-				sub = map[string]any{}
-				top[section] = sub
+	for _, s := range sections {
+		switch {
+		case s.name == "":
+			c.mapKeys(s.name, top)
+		case s.list:
+			list := []map[string]any{}
+			for _, one := range c.each() {
+				into := map[string]any{}
+				one.mapKeys(s.name, into)
+				list = append(list, into)
 			}
-			into = sub
+			top[s.name] = list
+		default:
+			into := map[string]any{}
+			c.mapKeys(s.name, into)
+			top[s.name] = into
 		}
+	}
+	return top
+}
+
+func (c *Config) mapKeys(section string, into map[string]any) {
+	for _, k := range keysOf(section) {
+		_, name := split(k.name)
 		switch p := k.field(c).(type) {
 		case *string:
 			into[name] = *p
@@ -171,9 +195,19 @@ func (c *Config) Map() map[string]any {
 			into[name] = *p
 		case *[]string:
 			into[name] = append([]string{}, *p...)
-		case fmt.Stringer:
+		case fmt.Stringer: // *Duration, *Size, *Secret
 			into[name] = p.String()
 		}
 	}
-	return top
+}
+
+// each gives c once for every route, as if it had that one alone.
+func (c *Config) each() []*Config {
+	list := make([]*Config, len(c.Routes))
+	for i := range c.Routes {
+		one := *c
+		one.Routes = c.Routes[i : i+1]
+		list[i] = &one
+	}
+	return list
 }

@@ -77,6 +77,15 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// companions are the lines without which a key of [[route]] says nothing.
+var companions = map[string]string{
+	"host": "to = [\"*\"]\n", "security": "to = [\"*\"]\n", "connections": "to = [\"*\"]\n", "pace": "to = [\"*\"]\n",
+	"port": "to = [\"*\"]\nhost = \"smtp.example.net\"\n", "implicit_tls": "to = [\"*\"]\nhost = \"smtp.example.net\"\n",
+	"user":          "to = [\"*\"]\nhost = \"smtp.example.net\"\npassword = \"p\"\n",
+	"password":      "to = [\"*\"]\nhost = \"smtp.example.net\"\nuser = \"u\"\n",
+	"password_file": "to = [\"*\"]\nhost = \"smtp.example.net\"\nuser = \"u\"\n",
+}
+
 // TestEveryKey holds that each key has an explanation, that its example is
 // allowed, and that a value other than the default comes back from the file.
 func TestEveryKey(t *testing.T) {
@@ -95,7 +104,9 @@ func TestEveryKey(t *testing.T) {
 		}
 		section, last := split(k.name)
 		doc := last + " = " + k.example + "\n"
-		if section != "" {
+		if isList(section) {
+			doc = "[[" + section + "]]\n" + companions[last] + doc
+		} else if section != "" {
 			doc = "[" + section + "]\n" + doc
 		}
 		for name, line := range map[string]string{"version": "version = 1\n", "hostname": "hostname = \"a.example\"\n"} {
@@ -225,6 +236,7 @@ func TestUnitsReadBack(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("version = 1\nhostname = \"a.example\"\n"))
 	f.Add(Default("a.example").Write())
+	f.Add([]byte(routed))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("f", data)
 		if err != nil {

@@ -58,11 +58,15 @@ func (fs Faults) Error() string {
 // nearest gives the known key that the writer of name most likely meant, or "".
 func nearest(name string) string {
 	best, bestCost := "", len(name)/3+2
-	_, last := split(name)
+	section, last := split(name)
 	for _, k := range keys {
 		cost := distance(name, k.name)
-		if _, l := split(k.name); l == last {
+		s, l := split(k.name)
+		switch {
+		case l == last:
 			cost = min(cost, 1) // right key, wrong section
+		case isList(section) && s == section && (strings.HasPrefix(last, l) || strings.HasPrefix(l, last)):
+			cost = 0
 		}
 		if cost < bestCost {
 			best, bestCost = k.name, cost

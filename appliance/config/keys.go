@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -11,19 +12,32 @@ const (
 	hour   = Duration(time.Hour)
 )
 
+// section is one section of the file; a list is written [[name]] and may be
+// there several times.
+type section struct {
+	name, doc string
+	list      bool
+}
+
 // sections gives the explanation of each section, in the order of the file.
-var sections = []struct{ name, doc string }{
-	{"", ""},
-	{"listeners", "Which services the box offers."},
-	{"tls", "Encryption. Every service offers TLS 1.2 and 1.3 and nothing older."},
-	{"resolver", "The name server (DNS) that the box asks."},
-	{"mail", "Messages, however they come in."},
-	{"smtp", "Limits of the port at which other servers hand over mail."},
-	{"checks", "Checks of the servers that hand over mail. True refuses what fails, false only notes it in the message's trace."},
-	{"imap", "Limits of the ports at which mail programs read mail."},
-	{"logins", "Limits on guessing passwords."},
-	{"log", "The log of what happens. It never holds passwords or the text of mail."},
-	{"traces", "The traces of messages: what `hauspost trace ID` tells."},
+var sections = []section{
+	{name: ""},
+	{name: "listeners", doc: "Which services the box offers."},
+	{name: "tls", doc: "Encryption. Every service offers TLS 1.2 and 1.3 and nothing older."},
+	{name: "resolver", doc: "The name server (DNS) that the box asks."},
+	{name: "mail", doc: "Messages, however they come in."},
+	{name: "smtp", doc: "Limits of the port at which other servers hand over mail."},
+	{name: "checks", doc: "Checks of the servers that hand over mail. True refuses what fails, false only notes it in the message's trace."},
+	{name: "submission", doc: "The ports at which people hand over mail that goes out. Limits that are not here are as in [smtp]."},
+	{name: "queue", doc: "Mail on its way out that could not be handed over yet."},
+	{name: "relay", doc: "How mail is handed to other servers."},
+	{name: "route", list: true, doc: "Another way than the usual one, for some destinations or for all. There may be none, one or several; the most specific one counts. The commented lines are an example."},
+	{name: "dkim", doc: "The signature by which others know that mail is from this box. `hauspost dkim dns` prints what must stand in the DNS."},
+	{name: "sendmail", doc: "The sendmail command, with which programs of this machine send mail."},
+	{name: "imap", doc: "Limits of the ports at which mail programs read mail."},
+	{name: "logins", doc: "Limits on guessing passwords."},
+	{name: "log", doc: "The log of what happens. It never holds passwords or the text of mail."},
+	{name: "traces", doc: "The traces of messages: what `hauspost trace ID` tells."},
 }
 
 // keys is the table of all keys, in the order of the file.
@@ -51,6 +65,8 @@ var keys = []key{
 		func(c *Config) *Size { return &c.MemoryLimit }, 0, 1<<40),
 
 	toggle("listeners.smtp", "Receive mail from other servers (port 25).", func(c *Config) *bool { return &c.Listeners.SMTP }),
+	toggle("listeners.submission", "Mail programs send with STARTTLS (port 587).", func(c *Config) *bool { return &c.Listeners.Submission }),
+	toggle("listeners.submissions", "Mail programs send with TLS from the start (port 465).", func(c *Config) *bool { return &c.Listeners.Submissions }),
 	toggle("listeners.imap", "Mail programs with STARTTLS (port 143).", func(c *Config) *bool { return &c.Listeners.IMAP }),
 	toggle("listeners.imaps", "Mail programs with TLS from the start (port 993).", func(c *Config) *bool { return &c.Listeners.IMAPS }),
 
@@ -155,6 +171,123 @@ var keys = []key{
 	duration("checks.timeout", "How long the DNS may take for one command.",
 		func(c *Config) *Duration { return &c.Checks.Timeout }, second/10, minute),
 
+	count("submission.messages_per_hour", "Messages an hour of one person; 0 switches this off.",
+		func(c *Config) *int { return &c.Submission.MessagesPerHour }, 0, 1000000),
+	count("submission.recipients_per_hour", "Recipients an hour of one person, over all messages; 0 switches this off.",
+		func(c *Config) *int { return &c.Submission.RecipientsPerHour }, 0, 1000000),
+	count("submission.max_recipients", "Recipients of one message.",
+		func(c *Config) *int { return &c.Submission.MaxRecipients }, 1, 10000),
+	{name: "submission.trusted", doc: "Networks that may send without a password, such as that of a printer. Whoever can use them can send in the name of everybody here.",
+		field:   func(c *Config) any { return &c.Submission.Trusted },
+		allowed: "a list of networks such as \"192.0.2.0/24\"", example: `["192.0.2.0/24"]`, ok: validNetworks},
+	text("submission.client_ca", "A PEM file with a certificate authority of your own: people whose certificate it signed can sign in by it, without a password (EXTERNAL). Relative to the data folder.",
+		func(c *Config) *string { return &c.Submission.ClientCA }, "the path of a file, or empty", "people.pem", validFile),
+	toggle("submission.hide_client", "Leave the address of the mail program out of the message's Received header.",
+		func(c *Config) *bool { return &c.Submission.HideClient }),
+	toggle("submission.check_domains", "Ask the DNS whether a recipient's domain exists while the mail program waits, so that a mistyped one is refused at once.",
+		func(c *Config) *bool { return &c.Submission.CheckDomains }),
+	toggle("submission.sent_copy", "File a copy in the Sent mailbox where the mail program saves none itself. `hauspost account sent` switches it off for one person.",
+		func(c *Config) *bool { return &c.Submission.SentCopy }),
+	duration("submission.sent_after", "How long to wait for the mail program to save one itself.",
+		func(c *Config) *Duration { return &c.Submission.SentAfter }, second, hour),
+	count("submission.max_connections", "Connections at the same time, in all.",
+		func(c *Config) *int { return &c.Submission.MaxConnections }, 1, 100000),
+	count("submission.max_connections_per_address", "Connections at the same time from one address (IPv6: from one /64).",
+		func(c *Config) *int { return &c.Submission.MaxConnectionsPerAddress }, 1, 100000),
+	count("submission.connection_rate", "New connections a minute from one address (IPv6: from one /64).",
+		func(c *Config) *int { return &c.Submission.ConnectionRate }, 1, 1000000),
+	count("submission.max_messages", "Messages in one connection.",
+		func(c *Config) *int { return &c.Submission.MaxMessages }, 1, 100000),
+	count("submission.max_errors", "Refused commands before the connection is closed; wrong passwords are among them.",
+		func(c *Config) *int { return &c.Submission.MaxErrors }, 1, 1000),
+	count("submission.max_bad_recipients", "Refused recipients before the connection is closed.",
+		func(c *Config) *int { return &c.Submission.MaxBadRecipients }, 1, 10000),
+	duration("submission.command_timeout", "How long a mail program may take for one command.",
+		func(c *Config) *Duration { return &c.Submission.CommandTimeout }, second, hour),
+	duration("submission.stress_timeout", "The same outside a transaction, while more than three quarters of all connections are taken.",
+		func(c *Config) *Duration { return &c.Submission.StressTimeout }, second, hour),
+	duration("submission.content_timeout", "How long a message may stand still while it comes in.",
+		func(c *Config) *Duration { return &c.Submission.ContentTimeout }, second, hour),
+	duration("submission.write_timeout", "How long a mail program may take to receive an answer.",
+		func(c *Config) *Duration { return &c.Submission.WriteTimeout }, second, hour),
+	duration("submission.handshake_timeout", "How long a mail program may take to agree on encryption.",
+		func(c *Config) *Duration { return &c.Submission.HandshakeTimeout }, second, 10*minute),
+
+	duration("queue.expiry", "How long a message is tried before it is given up and its sender is told.",
+		func(c *Config) *Duration { return &c.Queue.Expiry }, minute, 30*24*hour),
+	duration("queue.delay_notice", "After which time a sender is told that a message still waits; \"0s\" never tells.",
+		func(c *Config) *Duration { return &c.Queue.DelayNotice }, 0, 30*24*hour),
+	duration("queue.retry_first", "The wait after the first attempt; each further one is longer.",
+		func(c *Config) *Duration { return &c.Queue.RetryFirst }, second, 24*hour),
+	duration("queue.retry_max", "The longest wait of a message between two attempts.",
+		func(c *Config) *Duration { return &c.Queue.RetryMax }, second, 24*hour),
+	duration("queue.destination_max", "The longest wait of a whole destination whose servers cannot be reached.",
+		func(c *Config) *Duration { return &c.Queue.DestinationMax }, second, 24*hour),
+	count("queue.attempts", "Attempts at the same time, in all.",
+		func(c *Config) *int { return &c.Queue.Attempts }, 1, 1000),
+	count("queue.per_destination", "Attempts at the same time at one destination.",
+		func(c *Config) *int { return &c.Queue.PerDestination }, 1, 1000),
+	duration("queue.pace", "The least time between two attempts at one destination; \"0s\" switches this off.",
+		func(c *Config) *Duration { return &c.Queue.Pace }, 0, hour),
+	duration("queue.bin", "How long what was dropped from the queue can be brought back by `hauspost queue undo`.",
+		func(c *Config) *Duration { return &c.Queue.Bin }, 0, 30*24*hour),
+
+	count("relay.port", "The port of other servers. It is 25 everywhere, but for a test network.",
+		func(c *Config) *int { return &c.Relay.Port }, 1, 65535),
+	count("relay.per_host", "Connections at the same time to one server.",
+		func(c *Config) *int { return &c.Relay.PerHost }, 1, 1000),
+	duration("relay.connect_timeout", "How long one address of a server may take to answer.",
+		func(c *Config) *Duration { return &c.Relay.ConnectTimeout }, second, 10*minute),
+	duration("relay.command_timeout", "How long a server may take for one command. The standard asks for 5 minutes.",
+		func(c *Config) *Duration { return &c.Relay.CommandTimeout }, second, hour),
+	duration("relay.data_timeout", "How long a server may take to accept a whole message. The standard asks for 10 minutes: shorter times cause duplicates.",
+		func(c *Config) *Duration { return &c.Relay.DataTimeout }, second, hour),
+	duration("relay.idle", "How long a connection is kept for the next message; \"0s\" keeps none.",
+		func(c *Config) *Duration { return &c.Relay.Idle }, 0, 5*minute),
+	count("relay.messages_per_connection", "Messages over one connection.",
+		func(c *Config) *int { return &c.Relay.MessagesPerConnection }, 1, 10000),
+	toggle("relay.ipv6", "Use servers' IPv6 addresses. Many refuse mail over IPv6 where the box's address has no name.",
+		func(c *Config) *bool { return &c.Relay.IPv6 }),
+	toggle("relay.ipv4", "Use servers' IPv4 addresses.",
+		func(c *Config) *bool { return &c.Relay.IPv4 }),
+	toggle("relay.loopback", "Deliver to addresses of this machine itself, for a test network.",
+		func(c *Config) *bool { return &c.Relay.Loopback }),
+	text("relay.hello", "The name by which the box introduces itself to other servers; empty means hostname.",
+		func(c *Config) *string { return &c.Relay.Hello }, "a lower-case domain name with at least one dot, or empty", "mail.example.org", validHello),
+
+	{name: "route.to", doc: "Destinations: a domain, \".example.org\" for all domains below it, or \"*\" for everything.",
+		field:   func(c *Config) any { return ofRoute(func(r *Route) *[]string { return &r.To })(c) },
+		allowed: "a list of different domains, or \"*\" for all", example: `["example.org", ".example.org"]`, ok: validTo},
+	text("route.host", "The server through which this mail goes, such as your provider's; without it, the destination's own servers.",
+		ofRoute(func(r *Route) *string { return &r.Host }), "a lower-case name or an IP address", "smtp.example.net", validServerName),
+	numbered(count("route.port", "The server's port; 587 where it is not given, 465 with implicit_tls.",
+		ofRoute(func(r *Route) *int { return &r.Port }), 25, 65535), submissionPort),
+	worded(choice("route.security", "\"opportunistic\" encrypts where it can, \"required\" encrypts or does not send, \"verified\" also wants a valid certificate, \"none\" does not encrypt. Without it: \"verified\" with a user, otherwise \"opportunistic\".",
+		ofRoute(func(r *Route) *string { return &r.Security }),
+		SecurityOpportunistic, SecurityRequired, SecurityVerified, SecurityNone), SecurityVerified),
+	toggle("route.implicit_tls", "TLS from the start instead of STARTTLS; without it, true for port 465 alone.",
+		ofRoute(func(r *Route) *bool { return &r.ImplicitTLS })),
+	text("route.user", "The name to sign in with at the server.",
+		ofRoute(func(r *Route) *string { return &r.User }), "a name", "anna@example.net", validWord),
+	{name: "route.password", doc: "The password. Only this file has it: no command and no log shows it.",
+		field:   func(c *Config) any { return ofRoute(func(r *Route) *Secret { return &r.Password })(c) },
+		allowed: "a text in quotes, of one line", example: `"the password"`,
+		ok: func(p any) bool { return validWord(p.(*Secret).Reveal()) }},
+	text("route.password_file", "A file with the password in its first line, instead of password. Relative to the data folder.",
+		ofRoute(func(r *Route) *string { return &r.PasswordFile }), "the path of a file", "/etc/hauspost-password", validFile),
+	count("route.connections", "Connections at the same time; 0 means as in relay.per_host.",
+		ofRoute(func(r *Route) *int { return &r.Connections }), 0, 1000),
+	duration("route.pace", "The least time between two attempts; \"0s\" means as in queue.pace.",
+		ofRoute(func(r *Route) *Duration { return &r.Pace }), 0, hour),
+
+	toggle("dkim.sign", "Sign mail that goes out, for the domain of its sender.",
+		func(c *Config) *bool { return &c.DKIM.Sign }),
+
+	text("sendmail.folder", "Where users of this machine who may not write the data folder drop their mail for the box; empty means that they cannot send.",
+		func(c *Config) *string { return &c.Sendmail.Folder }, "the absolute path of a folder, or empty", "/var/spool/hauspost", validFolder),
+	count("sendmail.messages_per_hour", "Messages an hour of one user of the machine; 0 switches this off.",
+		func(c *Config) *int { return &c.Sendmail.MessagesPerHour }, 0, 1000000),
+
 	choice("imap.plaintext", "Who may sign in without encryption: nobody, programs on this machine (\"loopback\"), or everybody.",
 		func(c *Config) *string { return &c.IMAP.Plaintext }, PlaintextNever, PlaintextLoopback, PlaintextAlways),
 	count("imap.max_connections", "Connections at the same time, in all.",
@@ -237,6 +370,17 @@ func withAlways(k key) key {
 	return k
 }
 
+// numbered gives k another example than its default.
+func numbered(k key, n int) key {
+	k.example = strconv.Itoa(n)
+	return k
+}
+
+func worded(k key, word string) key {
+	k.example = strconv.Quote(word)
+	return k
+}
+
 func lookup(name string) (key, bool) {
 	for _, k := range keys {
 		if k.name == name {
@@ -244,4 +388,19 @@ func lookup(name string) (key, bool) {
 		}
 	}
 	return key{}, false
+}
+
+// keysOf gives the keys of one section.
+func keysOf(section string) []key {
+	var list []key
+	for _, k := range keys {
+		if s, _ := split(k.name); s == section {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+func isList(name string) bool {
+	return slices.ContainsFunc(sections, func(s section) bool { return s.list && s.name == name })
 }

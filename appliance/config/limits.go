@@ -87,7 +87,7 @@ var defaults = &Config{
 	PublicAddresses: []string{},
 	Shutdown:        20 * second,
 	MemoryLimit:     0,
-	Listeners:       Listeners{SMTP: true, IMAP: true, IMAPS: true},
+	Listeners:       Listeners{SMTP: true, IMAP: true, IMAPS: true, Submission: true, Submissions: true},
 	TLS:             TLS{Mode: ModeSelfSigned, ACMEHTTP: true, ACMETLS: true},
 	Resolver:        Resolver{Timeout: 5 * second},
 	Mail:            Mail{MaxSize: 50 << 20, PlusSeparator: "+"},
@@ -119,6 +119,11 @@ var defaults = &Config{
 	},
 	Checks: Checks{HELOSyntax: true, HELOOwn: true, Pipelining: true, DNS: true,
 		SenderFull: true, SenderDomain: true, Timeout: 5 * second},
+	Submission: submissionDefaults,
+	Queue:      queueDefaults,
+	Relay:      relayDefaults,
+	DKIM:       DKIM{Sign: true},
+	Sendmail:   Sendmail{MessagesPerHour: 100},
 	IMAP: IMAP{
 		Plaintext:                PlaintextNever,
 		MaxConnections:           1000,
@@ -164,5 +169,6 @@ func Default(hostname string) *Config {
 	c.Listen = slices.Clone(defaults.Listen)
 	c.PublicAddresses = slices.Clone(defaults.PublicAddresses)
 	c.SMTP.Exempt = slices.Clone(defaults.SMTP.Exempt)
+	c.Submission.Trusted = slices.Clone(defaults.Submission.Trusted)
 	return &c
 }

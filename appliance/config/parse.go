@@ -105,11 +105,18 @@ func (p *parser) walk() {
 		case unstable.Table, unstable.ArrayTable:
 			var line int
 			table, line = p.keyOf(&u, e)
+			list := e.Kind == unstable.ArrayTable
 			switch {
 			case !knownSection(table):
 				p.fault("["+table+"]", at{line: line}, "no such section", sectionRemedy(table))
-			case e.Kind == unstable.ArrayTable:
+			case list && !isList(table):
 				p.fault("[["+table+"]]", at{line: line}, "this section is not a list", "write ["+table+"]")
+			case !list && isList(table):
+				p.fault("["+table+"]", at{line: line}, "this section is a list", "write [["+table+"]]")
+			}
+			if isList(table) {
+				p.config.Routes = append(p.config.Routes, Route{})
+				p.seen[p.placeOf(table)] = at{line: line}
 			}
 		case unstable.KeyValue:
 			p.keyValue(&u, table, e)
@@ -136,10 +143,17 @@ func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
 		name = table + "." + name
 	}
 	value := n.Value()
-	where := at{line: line, value: p.valueText(u, value, line)}
-	p.seen[name] = where
+	section, _ := split(name)
 	k, known := lookup(name)
+	where := at{line: line, value: p.valueText(u, value, line)}
+	if where.value != "" && isSecret(name, where.value) {
+		where.value = masked
+	}
+	p.seen[p.placeOf(name)] = where
 	switch {
+	case isList(name) || isList(section) && table != section:
+		list, _, _ := strings.Cut(name, ".")
+		p.fault(name, at{line: line}, "this section is a list", "write a line [["+list+"]] and below it a line for each key")
 	case known:
 		p.set(k, where, value)
 	case value.Kind == unstable.InlineTable && knownSection(name):
@@ -155,6 +169,30 @@ func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
 		}
 		p.fault(name, where, "no such key", remedy)
 	}
+}
+
+// placeOf gives the name under which seen knows a key or section: in a list,
+// that of the last one.
+func (p *parser) placeOf(name string) string {
+	section, _ := split(name)
+	if isList(section) || isList(name) {
+		return inList(name, len(p.config.Routes)-1)
+	}
+	return name
+}
+
+func inList(name string, i int) string { return name + "#" + strconv.Itoa(i) }
+
+// isSecret tells whether the value of a key must not be shown: it is a
+// password, or looks like one at the wrong place.
+func isSecret(name, value string) bool {
+	if k, known := lookup(name); known {
+		_, secret := k.field(defaults).(*Secret)
+		return secret
+	}
+	list, _, _ := strings.Cut(name, ".")
+	text := strings.ToLower(name + value)
+	return isList(list) || strings.Contains(text, "pass") || strings.Contains(text, "secret")
 }
 
 // valueText gives a value as it stands in the file: what the parser says it
@@ -210,6 +248,9 @@ func decode(into any, n *unstable.Node) bool {
 	case *string:
 		*p = string(n.Data)
 		return n.Kind == unstable.String
+	case *Secret:
+		*p = Secret(n.Data)
+		return n.Kind == unstable.String
 	case *Duration:
 		*p, err = ParseDuration(string(n.Data))
 		return n.Kind == unstable.String && err == nil
@@ -256,7 +297,7 @@ func (p *parser) together() {
 	}
 	if c.Listeners == (Listeners{}) {
 		p.fault("listeners", p.whereOr("listeners.smtp", "listeners.imap"), "every service is switched off",
-			"switch at least one of smtp, imap, imaps to true")
+			"switch at least one of smtp, submission, submissions, imap, imaps to true")
 	}
 	if c.SMTP.MaxConnectionsPerAddress > c.SMTP.MaxConnections {
 		p.order("smtp.max_connections_per_address", "smtp.max_connections")
@@ -264,6 +305,37 @@ func (p *parser) together() {
 	if c.IMAP.MaxConnectionsPerAddress > c.IMAP.MaxConnections {
 		p.order("imap.max_connections_per_address", "imap.max_connections")
 	}
+	p.outgoing()
+	p.routes()
+}
+
+// outgoing faults values for mail on its way out that do not fit each other.
+func (p *parser) outgoing() {
+	c := p.config
+	for _, o := range []struct {
+		small, large string
+		wrong        bool
+	}{
+		{"submission.max_connections_per_address", "submission.max_connections", c.Submission.MaxConnectionsPerAddress > c.Submission.MaxConnections},
+		{"queue.retry_first", "queue.retry_max", c.Queue.RetryFirst > c.Queue.RetryMax},
+		{"queue.retry_first", "queue.destination_max", c.Queue.RetryFirst > c.Queue.DestinationMax},
+		{"queue.delay_notice", "queue.expiry", p.has("queue.delay_notice") && c.Queue.DelayNotice > c.Queue.Expiry},
+		{"queue.per_destination", "queue.attempts", c.Queue.PerDestination > c.Queue.Attempts},
+	} {
+		if o.wrong {
+			p.order(o.small, o.large)
+		}
+	}
+	if !c.Relay.IPv4 && !c.Relay.IPv6 {
+		p.fault("relay.ipv4", p.whereOr("relay.ipv4", "relay.ipv6"), "no server can be reached without IPv4 and IPv6",
+			"switch at least one of ipv4, ipv6 to true")
+	}
+}
+
+// has tells whether a key is in the file.
+func (p *parser) has(name string) bool {
+	_, ok := p.seen[name]
+	return ok
 }
 
 func (p *parser) order(small, large string) {

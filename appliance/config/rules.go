@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +22,8 @@ type key struct {
 	// doc explains the key to the owner, in whole sentences.
 	doc string
 	// field gives a pointer to the value: *string, *int, *bool, *[]string,
-	// *Duration or *Size.
+	// *Duration, *Size or *Secret. In a section that is a list it is that of
+	// the last one.
 	field func(*Config) any
 	// allowed says what the value may be; example is a value as written.
 	allowed, example string
@@ -164,3 +166,5 @@ func validDirectory(s string) bool {
 func validSeparator(s string) bool {
 	return s == "" || len(s) == 1 && strings.Contains("+-_=!#%&", s)
 }
+
+func validFolder(s string) bool { return s == "" || filepath.IsAbs(s) && validFile(s) }

@@ -15,23 +15,38 @@ const preamble = `# Hauspost: the settings of this box. Check changes with "haus
 # "90s", "5m", "1h30m" or "7d", sizes as "64KiB" or "50MiB".
 `
 
-// Write gives the file: every key with its explanation. Keys that have their
-// default are written as comments, so that a better default of a later version
-// takes effect.
-func (c *Config) Write() []byte {
+// Write gives the file: every key with its explanation, passwords included.
+// Keys that have their default are written as comments, so that a better
+// default of a later version takes effect.
+func (c *Config) Write() []byte { return c.write(literal) }
+
+// Show gives the file as people may see it: passwords are "***".
+func (c *Config) Show() []byte {
+	return c.write(func(field any) string {
+		if s, ok := field.(*Secret); ok {
+			return quote(s.String())
+		}
+		return literal(field)
+	})
+}
+
+func (c *Config) write(literal func(field any) string) []byte {
 	var b bytes.Buffer
 	b.WriteString(preamble)
 	for _, s := range sections {
 		if s.name != "" {
 			b.WriteString("\n")
 			comment(&b, s.doc)
+		}
+		if s.list {
+			c.writeList(&b, s.name, literal)
+			continue
+		}
+		if s.name != "" {
 			fmt.Fprintf(&b, "[%s]\n", s.name)
 		}
-		for _, k := range keys {
-			section, name := split(k.name)
-			if section != s.name {
-				continue
-			}
+		for _, k := range keysOf(s.name) {
+			_, name := split(k.name)
 			value := literal(k.field(c))
 			b.WriteString("\n")
 			comment(&b, k.doc+" Allowed: "+k.allowed+".")
@@ -42,6 +57,29 @@ func (c *Config) Write() []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// writeList writes a section that is a list: an example as comments, with the
+// explanations, and then what there is.
+func (c *Config) writeList(b *bytes.Buffer, section string, literal func(field any) string) {
+	fmt.Fprintf(b, "#[[%s]]\n", section)
+	for _, k := range keysOf(section) {
+		_, name := split(k.name)
+		b.WriteString("\n")
+		comment(b, k.doc+" Allowed: "+k.allowed+".")
+		fmt.Fprintf(b, "#%s = %s\n", name, k.example)
+	}
+	for _, one := range c.each() {
+		fmt.Fprintf(b, "\n[[%s]]\n", section)
+		r := one.Routes[0].settled(true)
+		full, implied := &Config{Routes: []Route{r}}, &Config{Routes: []Route{r.implied()}}
+		for _, k := range keysOf(section) {
+			_, name := split(k.name)
+			if value := literal(k.field(full)); value != literal(k.field(implied)) {
+				fmt.Fprintf(b, "%s = %s\n", name, value)
+			}
+		}
+	}
 }
 
 // comment writes text as comment lines of at most 78 columns.
@@ -61,6 +99,8 @@ func literal(field any) string {
 	switch p := field.(type) {
 	case *string:
 		return quote(*p)
+	case *Secret:
+		return quote(p.Reveal())
 	case *int:
 		return strconv.Itoa(*p)
 	case *bool:
