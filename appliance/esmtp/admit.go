@@ -1,6 +1,7 @@
 package esmtp
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -64,6 +65,18 @@ func (b *Buckets[K]) Take(now time.Time, key K) bool {
 	k.tokens--
 	b.keys[key] = k
 	return true
+}
+
+// Next is when Take will give key another event, if nobody else takes it.
+func (b *Buckets[K]) Next(now time.Time, key K) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k, ok := b.keys[key]
+	if !ok {
+		return now
+	}
+	missing := max(1-b.level(k, now), 0)
+	return now.Add(time.Duration(math.Ceil(missing / b.burst * float64(b.period))))
 }
 
 // Len is the number of keys in the table.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/reply"
 )
 
@@ -168,8 +169,28 @@ func TestStress(t *testing.T) {
 	calm[0].transaction()
 	silent.want("421 4.4.2 ")
 	silent.wantEnd()
-	eventually(t, "there is room again", func() bool { return s.Stats().Active < 4 })
+	dialogue.Eventually(t, "there is room again", func() bool { return s.Stats().Active < 4 })
 	calm[0].send("RSET\r\n")
 	calm[0].want("250 ")
 	calm[1].transaction()
+}
+
+func TestBucketsNext(t *testing.T) {
+	t.Parallel()
+	b, now := NewBuckets[string](2, time.Hour, 10), time.Unix(1_800_000_000, 0)
+	if at := b.Next(now, "x"); !at.Equal(now) {
+		t.Errorf("an unknown key has to wait until %v", at)
+	}
+	for b.Take(now, "x") {
+	}
+	at := b.Next(now, "x")
+	if wait := at.Sub(now); wait != 30*time.Minute {
+		t.Errorf("half an event's hour is %v", wait)
+	}
+	if b.Take(at.Add(-time.Second), "x") {
+		t.Error("taken too early")
+	}
+	if !b.Take(at, "x") {
+		t.Error("not taken when it was promised")
+	}
 }

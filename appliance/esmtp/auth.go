@@ -50,7 +50,7 @@ func (c *Conn) auth(arg string) *reply.Reply {
 	var response []byte
 	if has {
 		var r *reply.Reply
-		if response, r = decodeResponse([]byte(initial), true); r != nil {
+		if response, r = decodeResponse([]byte(strings.TrimLeft(initial, " "))); r != nil {
 			return r
 		}
 	}
@@ -61,8 +61,11 @@ func (c *Conn) auth(arg string) *reply.Reply {
 	return c.exchange(exchange, response)
 }
 
+// maxRounds bounds the challenges of one exchange.
+const maxRounds = 10
+
 func (c *Conn) exchange(x Exchange, response []byte) *reply.Reply {
-	for {
+	for range maxRounds {
 		challenge, done, err := x.Next(c.ctx, response)
 		if err != nil {
 			return refusal(reply.Of(err))
@@ -79,6 +82,7 @@ func (c *Conn) exchange(x Exchange, response []byte) *reply.Reply {
 			return nil
 		}
 	}
+	return errAuthRounds
 }
 
 // challenge sends one challenge and reads the response.
@@ -98,12 +102,13 @@ func (c *Conn) challenge(challenge []byte) ([]byte, *reply.Reply) {
 	case bytes.Equal(line, []byte("*")):
 		return nil, errAuthCancel
 	}
-	return decodeResponse(line, false)
+	return decodeResponse(line)
 }
 
-// decodeResponse decodes Base64; an initial response of "=" is an empty one.
-func decodeResponse(line []byte, initial bool) ([]byte, *reply.Reply) {
-	if initial && string(line) == "=" {
+// decodeResponse decodes Base64; "=" is an empty response: by RFC 4954 as the
+// initial one, from some clients later as well.
+func decodeResponse(line []byte) ([]byte, *reply.Reply) {
+	if string(line) == "=" {
 		return []byte{}, nil
 	}
 	response, err := base64.StdEncoding.AppendDecode([]byte{}, line)

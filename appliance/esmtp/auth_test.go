@@ -53,7 +53,7 @@ func (x *chat) Next(_ context.Context, response []byte) ([]byte, bool, error) {
 
 func authServer(t *testing.T) (*recorder, string) {
 	r := &recorder{wrap: func(s *recorded) Session { return doorman{s} }}
-	_, addr := serve(t, r, false, nil)
+	_, addr := serve(t, r, false, func(o *Options) { o.Limits.AuthFailures = -1 })
 	return r, addr
 }
 
@@ -118,5 +118,51 @@ func TestAuthStandardLibrary(t *testing.T) {
 	auth = smtp.PlainAuth("", "anna", "wrong", "127.0.0.1")
 	if err := smtp.SendMail(addr, auth, "a@b.test", []string{"c@d.test"}, msg); err == nil || !strings.HasPrefix(err.Error(), "535 ") {
 		t.Errorf("a wrong password gives %v", err)
+	}
+}
+
+// stern lets nobody in before AUTH, and is endless when asked to CHAT.
+type stern struct{ doorman }
+
+func (s stern) Permit(verb string) *reply.Reply {
+	if verb == "MAIL" && !s.conn.Authenticated() {
+		return reply.New(530, "5.7.0", "sign-in-first", "Please sign in")
+	}
+	return nil
+}
+
+func (stern) Auth(context.Context, string) (Exchange, *reply.Reply) { return endless{}, nil }
+
+type endless struct{}
+
+func (endless) Next(context.Context, []byte) ([]byte, bool, error) { return []byte("and?"), false, nil }
+
+// TestGatekeeper: a command that is not permitted does nothing, and the octets
+// of a chunk are no commands even so. An exchange without end is ended, and so
+// is a peer that fails too often.
+func TestGatekeeper(t *testing.T) {
+	t.Parallel()
+	r := &recorder{wrap: func(s *recorded) Session { return stern{doorman{s}} }}
+	_, addr := serve(t, r, false, func(o *Options) { o.Limits.AuthFailures = 3 })
+	c := dial(t, addr)
+	c.hello()
+	c.send("MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nBDAT 6 LAST\r\nRSET\r\nRSET\r\n")
+	c.want("530 5.7.0 ")
+	c.want("503 5.5.1 ")
+	c.want("503 5.5.1 ")
+	c.want("250 2.0.0 ")
+	c.send("AUTH CHAT\r\n")
+	for range maxRounds {
+		c.want("334 ")
+		c.send("=\r\n")
+	}
+	c.want("501 5.7.0 ")
+	c.send("AUTH NTLM\r\n")
+	c.want("504 5.5.4 ")
+	c.send("AUTH NTLM\r\n")
+	c.want("421 4.7.0 ")
+	c.wantEnd()
+	if r.mails != 0 {
+		t.Errorf("%d transactions began", r.mails)
 	}
 }

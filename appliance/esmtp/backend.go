@@ -96,11 +96,26 @@ type Mail struct {
 	Body string
 	// SMTPUTF8 tells that the parameter was given (RFC 6531).
 	SMTPUTF8 bool
-	// EnvID (in xtext) and Ret ("FULL", "HDRS") are those of RFC 3461, or empty.
+	// EnvID (in xtext) and Ret ("FULL", "HDRS") are those of RFC 3461, or empty;
+	// only taken with Options.DSN.
 	EnvID, Ret string
+	// RequireTLS tells that REQUIRETLS was given (RFC 8689): the message goes
+	// on under verified TLS or not at all. It is announced and taken under TLS
+	// only.
+	RequireTLS bool
 	// Auth is the AUTH parameter of RFC 4954 in xtext; only taken where AUTH
 	// is offered.
 	Auth string
+}
+
+// Gatekeeper is implemented by sessions that let commands wait: for TLS, or
+// until somebody has signed in.
+type Gatekeeper interface {
+	// Permit is asked before each command that the engine knows, by its name
+	// in upper case and before its argument is looked at; a reply refuses it.
+	// BDAT is not asked for: the octets of its chunk have to be read in any
+	// case, and without MAIL it does nothing.
+	Permit(verb string) *reply.Reply
 }
 
 // Authenticator is implemented by sessions that offer AUTH (RFC 4954).

@@ -82,6 +82,12 @@ func (c *Conn) command(line []byte) {
 		c.stop(Closed)
 		return
 	}
+	if gate, ok := c.session.(Gatekeeper); ok && cmd.verb != "BDAT" {
+		if r := gate.Permit(cmd.verb); r != nil {
+			c.refuse(cmd.verb, "", refusal(r))
+			return
+		}
+	}
 	if cmd.empty && !c.spendEmpty(cmd.verb) {
 		return
 	}
@@ -143,9 +149,14 @@ func (c *Conn) announce() {
 	o.line(250, "", "8BITMIME", false)
 	o.line(250, "", "SMTPUTF8", false)
 	o.line(250, "", "CHUNKING", false)
-	o.line(250, "", "DSN", false)
+	if c.srv.opt.DSN {
+		o.line(250, "", "DSN", false)
+	}
 	if c.srv.opt.TLS != nil && c.tls == nil {
 		o.line(250, "", "STARTTLS", false)
+	}
+	if c.tls != nil {
+		o.line(250, "", "REQUIRETLS", false)
 	}
 	if m := c.mechanisms(); len(m) > 0 {
 		o.line(250, "", "AUTH "+strings.Join(m, " "), false)

@@ -49,7 +49,7 @@ type Conn struct {
 	transfer transfer
 
 	// Budgets that are used up.
-	errors, badRcpts, soft, empties, mails int
+	errors, badRcpts, badAuths, soft, empties, mails int
 
 	done   bool  // the connection is to end
 	linger bool  // the peer may be sending still
@@ -82,6 +82,9 @@ func (c *Conn) TLS() *tls.ConnectionState { return c.tls }
 
 // Helo is what the peer called itself, empty before it did.
 func (c *Conn) Helo() string { return c.helo }
+
+// Authenticated tells whether the peer was told 235.
+func (c *Conn) Authenticated() bool { return c.authed }
 
 // Protocol is the "with" keyword of RFC 3848 and RFC 6531, section 4.3.
 func (c *Conn) Protocol(smtputf8 bool) string {
@@ -353,7 +356,7 @@ func (c *Conn) refuse(verb, argument string, r *reply.Reply) {
 	if c.session != nil {
 		c.session.Refused(c.ctx, verb, argument, r)
 	}
-	if over := c.errors + c.badRcpts - c.limits.TarpitAfter; over > 0 && r.Code >= 500 {
+	if over := c.errors + c.badRcpts + c.badAuths - c.limits.TarpitAfter; over > 0 && r.Code >= 500 {
 		if d := min(time.Duration(over)*c.limits.TarpitStep, c.limits.TarpitMax); d > 0 {
 			c.srv.opt.Pause(c.srv.awake, d)
 		}
@@ -371,6 +374,10 @@ const maxSoft = 1000
 func (c *Conn) charge(verb string, r *reply.Reply) *reply.Reply {
 	switch {
 	case r.Code == 421:
+	case verb == "AUTH":
+		if c.badAuths++; c.badAuths >= c.limits.AuthFailures {
+			return errTooManyAuths.Because(r)
+		}
 	case r.Code < 500:
 		if c.soft++; c.soft >= maxSoft {
 			return errTooManyErrors

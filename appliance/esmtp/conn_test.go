@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hauspost/appliance/envelope"
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/reply"
 )
 
@@ -68,7 +69,7 @@ func TestPanics(t *testing.T) {
 				t.Errorf("the last answer is %q", last)
 			}
 			c.Close()
-			eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
+			dialogue.Eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
 			if !strings.Contains(log.String(), "ouch") || !strings.Contains(log.String(), "conn_test.go") {
 				t.Errorf("the log has %q", log.String())
 			}
@@ -103,7 +104,7 @@ func TestConnectionLimits(t *testing.T) {
 	one.send("QUIT\r\n")
 	one.want("221 ")
 	one.wantEnd()
-	eventually(t, "the place is free", func() bool { return s.Stats().Active == 1 })
+	dialogue.Eventually(t, "the place is free", func() bool { return s.Stats().Active == 1 })
 	dial(t, addr).want("220 ")
 	dial(t, addr).want("421 4.7.0 You open connections too fast")
 	if st := s.Stats(); st.Accepted != 3 || st.Refused["too-many-connections-from-address"] != 1 || st.Refused["connecting-too-fast"] != 1 {
@@ -169,7 +170,7 @@ func TestSlowContent(t *testing.T) {
 	c.want("421 4.4.2 The message came in too slowly")
 	close(stop)
 	wg.Wait()
-	eventually(t, "the transaction ends", func() bool { return r.lastReset() == TimedOut })
+	dialogue.Eventually(t, "the transaction ends", func() bool { return r.lastReset() == TimedOut })
 }
 
 // TestSlowCommand: a command line has one deadline, however it trickles.
@@ -201,18 +202,18 @@ func TestSlowCommand(t *testing.T) {
 
 func TestHandshakeTimeout(t *testing.T) {
 	t.Parallel()
-	server, _ := testTLS()
+	server, _ := dialogue.TLS()
 	s, addr := serve(t, &recorder{}, true, func(o *Options) {
 		o.TLS, o.Limits.HandshakeTimeout = server, 20*time.Millisecond
 	})
 	c := dial(t, addr)
 	c.wantEnd()
-	eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
+	dialogue.Eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
 }
 
 func TestImplicitTLS(t *testing.T) {
 	t.Parallel()
-	server, config := testTLS()
+	server, config := dialogue.TLS()
 	r := &recorder{}
 	_, addr := serve(t, r, true, func(o *Options) { o.TLS = server })
 	c := dial(t, addr)
@@ -251,7 +252,7 @@ func TestLostAnswer(t *testing.T) {
 	c.Close()
 	conn.raw.Close() // what a reset by the peer comes to, without its timing
 	close(gone)
-	eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
+	dialogue.Eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if k := r.sinks[0]; !k.committed || len(k.answered) != 1 || k.answered[0] == nil {
@@ -382,7 +383,7 @@ func TestEndlessGroup(t *testing.T) {
 			break
 		}
 	}
-	eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
+	dialogue.Eventually(t, "the connection is over", func() bool { return s.Stats().Active == 0 })
 }
 
 // TestReplies: no text of a policy can break the protocol.

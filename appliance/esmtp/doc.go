@@ -26,5 +26,9 @@
 // any of this is read to its real end and refused there, so that its bytes are
 // never taken for commands.
 //
+// What every policy notes of a transaction is in Transaction, and what it hands
+// the content to is a Staging; the engine itself uses neither. Tests play
+// written dialogues by package dialogue.
+//
 // Package esmtp must not import anything of ours but envelope and reply.
 package esmtp

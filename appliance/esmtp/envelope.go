@@ -49,6 +49,15 @@ func (c *Conn) cmdMail(arg string) {
 	c.sayOr(r, okSender)
 }
 
+// offered tells which parameters of MAIL are known at this moment.
+func (c *Conn) offered() offered {
+	return offered{
+		auth: c.authed || len(c.mechanisms()) > 0,
+		dsn:  c.srv.opt.DSN,
+		tls:  c.srv.opt.TLS != nil,
+	}
+}
+
 // parseMail checks all that does not need the session. name is the address as
 // it was spelled, for the log.
 func (c *Conn) parseMail(arg string) (m Mail, name string, r *reply.Reply) {
@@ -73,12 +82,14 @@ func (c *Conn) parseMail(arg string) (m Mail, name string, r *reply.Reply) {
 	if r := c.checkParams(params); r != nil {
 		return m, name, r
 	}
-	if r := mailParams(params, &m, c.authed || len(c.mechanisms()) > 0); r != nil {
+	if r := mailParams(params, &m, c.offered()); r != nil {
 		return m, name, r
 	}
 	switch {
 	case !m.SMTPUTF8 && !isASCII(path):
 		return m, name, errNeedsUTF8
+	case m.RequireTLS && c.tls == nil:
+		return m, name, errTLSFirst
 	case m.Size > c.limits.MessageSize:
 		return m, name, errTooLarge
 	}
@@ -119,7 +130,7 @@ func (c *Conn) parseRcpt(arg string) (rcpt envelope.Recipient, name string, r *r
 	if r := c.checkParams(params); r != nil {
 		return rcpt, name, r
 	}
-	if r := rcptParams(params, &rcpt); r != nil {
+	if r := rcptParams(params, &rcpt, c.srv.opt.DSN); r != nil {
 		return rcpt, name, r
 	}
 	switch {

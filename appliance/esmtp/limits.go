@@ -41,10 +41,13 @@ type Limits struct {
 	// BadRecipients per connection: recipients refused for good, before the
 	// peer is sent away with 421. Default 20.
 	BadRecipients int
+	// AuthFailures per connection: refused AUTH commands, before the peer is
+	// sent away with 421. Default 5.
+	AuthFailures int
 	// EmptyCommands per connection: NOOP, RSET, VRFY, HELP, repeated EHLO.
 	// Default 100 and one more for each message.
 	EmptyCommands int
-	// TarpitAfter so many errors and bad recipients every further one is
+	// TarpitAfter so many of the three above together every further one is
 	// answered later, by TarpitStep more each time, up to TarpitMax.
 	// Defaults 5, 1 s, 8 s.
 	TarpitAfter           int
@@ -94,6 +97,7 @@ func (l Limits) WithDefaults() Limits {
 	count(&l.TextLine, 65536)
 	count(&l.Errors, 20)
 	count(&l.BadRecipients, 20)
+	count(&l.AuthFailures, 5)
 	count(&l.EmptyCommands, 100)
 	count(&l.TarpitAfter, 5)
 	if l.ContentRate == 0 {

@@ -51,11 +51,18 @@ func isKeyword(s string) bool {
 	return s != ""
 }
 
-// mailParams reads the parameters of MAIL into m. auth tells that AUTH is
-// offered.
-func mailParams(s string, m *Mail, auth bool) *reply.Reply {
+// offered tells which extensions with parameters of MAIL are there: AUTH, DSN,
+// and TLS, which REQUIRETLS needs.
+type offered struct{ auth, dsn, tls bool }
+
+// mailParams reads the parameters of MAIL into m.
+func mailParams(s string, m *Mail, o offered) *reply.Reply {
 	return eachParam(s, func(key, value string, has bool) *reply.Reply {
 		ok := true
+		switch {
+		case key == "AUTH" && !o.auth, (key == "RET" || key == "ENVID") && !o.dsn, key == "REQUIRETLS" && !o.tls:
+			return errUnknownParam
+		}
 		switch key {
 		case "SIZE":
 			var err error
@@ -72,6 +79,8 @@ func mailParams(s string, m *Mail, auth bool) *reply.Reply {
 			ok = m.Body == "7BIT" || m.Body == "8BITMIME"
 		case "SMTPUTF8":
 			m.SMTPUTF8, ok = true, !has
+		case "REQUIRETLS":
+			m.RequireTLS, ok = true, !has
 		case "RET":
 			m.Ret = strings.ToUpper(value)
 			ok = m.Ret == "FULL" || m.Ret == "HDRS"
@@ -79,9 +88,6 @@ func mailParams(s string, m *Mail, auth bool) *reply.Reply {
 			m.EnvID = value
 			ok = has && len(value) <= 100 && isXtext(value)
 		case "AUTH":
-			if !auth {
-				return errUnknownParam
-			}
 			m.Auth = value
 			ok = value == "<>" || has && isXtext(value)
 		default:
@@ -94,10 +100,14 @@ func mailParams(s string, m *Mail, auth bool) *reply.Reply {
 	})
 }
 
-// rcptParams reads the parameters of RCPT into r.
-func rcptParams(s string, r *envelope.Recipient) *reply.Reply {
+// rcptParams reads the parameters of RCPT into r; all that there are belong to
+// DSN.
+func rcptParams(s string, r *envelope.Recipient, dsn bool) *reply.Reply {
 	return eachParam(s, func(key, value string, _ bool) *reply.Reply {
 		ok := true
+		if !dsn {
+			return errUnknownParam
+		}
 		switch key {
 		case "NOTIFY":
 			r.Notify = strings.ToUpper(value)

@@ -2,6 +2,8 @@ package esmtp
 
 import (
 	"testing"
+
+	"hauspost/appliance/envelope"
 )
 
 func TestCutPath(t *testing.T) {
@@ -102,4 +104,28 @@ func FuzzPath(f *testing.F) {
 			t.Errorf("%q has a control character", a)
 		}
 	})
+}
+
+// TestParamsOffered: a parameter is known where its extension is there.
+func TestParamsOffered(t *testing.T) {
+	t.Parallel()
+	all, none := offered{auth: true, dsn: true, tls: true}, offered{}
+	for _, s := range []string{"AUTH=<>", "RET=FULL", "ENVID=x", "REQUIRETLS"} {
+		var m Mail
+		if r := mailParams(s, &m, all); r != nil {
+			t.Errorf("%s: %v", s, r)
+		}
+		if r := mailParams(s, &m, none); r != errUnknownParam {
+			t.Errorf("%s where it is not offered: %v", s, r)
+		}
+	}
+	for _, s := range []string{"NOTIFY=NEVER", "ORCPT=rfc822;x"} {
+		var rcpt envelope.Recipient
+		if r := rcptParams(s, &rcpt, true); r != nil {
+			t.Errorf("%s: %v", s, r)
+		}
+		if r := rcptParams(s, &rcpt, false); r != errUnknownParam {
+			t.Errorf("%s where it is not offered: %v", s, r)
+		}
+	}
 }

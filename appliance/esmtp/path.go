@@ -1,6 +1,7 @@
 package esmtp
 
 import (
+	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -107,4 +108,18 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// HeloName gives the argument of EHLO or HELO in its normal spelling, if it is
+// a domain or an address literal. A bare IP address is neither (RFC 5321,
+// section 4.1.3).
+func HeloName(name string) (normal string, ok bool) {
+	normal, err := envelope.NormalizeDomain(strings.TrimSuffix(name, "."))
+	if err != nil {
+		return "", false
+	}
+	if _, err := netip.ParseAddr(normal); err == nil {
+		return "", false
+	}
+	return normal, true
 }

@@ -31,6 +31,7 @@ var (
 	errRcptSyntax     = reply.New(501, "5.1.3", "recipient-syntax", "The recipient is not a mail address in angle brackets")
 	errNeedsUTF8      = reply.New(553, "5.6.7", "needs-smtputf8", "An address with other letters than ASCII needs the SMTPUTF8 parameter")
 
+	errTLSFirst      = reply.New(530, "5.7.0", "needs-tls", "REQUIRETLS only makes sense under TLS, please issue STARTTLS first")
 	errNoHelo        = reply.New(503, "5.5.1", "bad-sequence", "Please say EHLO first")
 	errNested        = reply.New(503, "5.5.1", "bad-sequence", "There is a transaction already, RSET ends it")
 	errNoMail        = reply.New(503, "5.5.1", "bad-sequence", "Please send MAIL first")
@@ -50,6 +51,7 @@ var (
 	errNul            = reply.New(554, "5.6.0", "nul", "The message has a NUL octet, please encode it")
 	errLongText       = reply.New(554, "5.6.0", "text-line-too-long", "The message has a line that is too long")
 	errTooManyErrors  = reply.New(421, "4.7.0", "too-many-errors", "Too many errors on this connection, goodbye")
+	errTooManyAuths   = reply.New(421, "4.7.0", "too-many-auth-failures", "Too many failed sign-ins on this connection, goodbye")
 	errTooManyBad     = reply.New(421, "4.7.0", "too-many-bad-recipients", "Too many unknown recipients on this connection, goodbye")
 	errTooManyIdle    = reply.New(421, "4.7.0", "too-many-empty-commands", "Too many commands that send no mail, goodbye")
 	errTooManyMails   = reply.New(421, "4.7.0", "too-many-messages", "Enough messages on this connection, please open another one")
@@ -60,6 +62,7 @@ var (
 	errFullForAddress = reply.New(421, "4.7.0", "too-many-connections-from-address", "Too many connections from your address, please try again later")
 	errTooFast        = reply.New(421, "4.7.0", "connecting-too-fast", "You open connections too fast, please try again later")
 
+	errAuthRounds = reply.New(501, "5.7.0", "auth-endless", "The authentication does not come to an end")
 	errMechanism  = reply.New(504, "5.5.4", "auth-mechanism", "This mechanism is not offered")
 	errAuthTwice  = reply.New(503, "5.5.1", "bad-sequence", "No authentication is offered at this point")
 	errAuthCancel = reply.New(501, "5.7.0", "auth-cancelled", "Authentication cancelled")

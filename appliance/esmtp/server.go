@@ -30,6 +30,9 @@ type Options struct {
 	// before the greeting. By default such a peer is refused. Bytes after
 	// STARTTLS are refused always.
 	AllowPipelining bool
+	// DSN announces delivery status notifications and takes their parameters
+	// (RFC 3461). Who does that owes the sender the reports.
+	DSN bool
 	// Logger is for faults of connections; nil is silent.
 	Logger *slog.Logger
 	// Now is the clock for rates; nil means time.Now. Time-outs of sockets

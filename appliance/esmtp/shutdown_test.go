@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/reply"
 )
 
@@ -128,7 +129,7 @@ func TestShutdownEndsTarpits(t *testing.T) {
 // up, whatever the client leaves open.
 func TestShutdownIsPrompt(t *testing.T) {
 	t.Parallel()
-	config, _ := testTLS()
+	config, _ := dialogue.TLS()
 	tests := []struct {
 		name        string
 		implicitTLS bool
@@ -155,7 +156,7 @@ func TestShutdownIsPrompt(t *testing.T) {
 			s, addr := serve(t, &recorder{}, test.implicitTLS, func(o *Options) { o.TLS = config })
 			c := dial(t, addr)
 			test.say(c)
-			eventually(t, "the connection is in", func() bool { return s.Stats().Accepted == 1 })
+			dialogue.Eventually(t, "the connection is in", func() bool { return s.Stats().Accepted == 1 })
 			ctx, cancel := context.WithTimeout(context.Background(), test.most)
 			defer cancel()
 			if err := s.Shutdown(ctx); err != nil {

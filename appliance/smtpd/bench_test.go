@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"hauspost/appliance/envelope"
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/maillog"
 )
 
@@ -45,7 +46,7 @@ func benchReceive(b *testing.B, size int, secure bool) {
 	h := start(b, func(o *Options) {
 		o.Intake = void{}
 		o.Limits.Messages = -1
-		o.TLS, _ = testTLS()
+		o.TLS, _ = dialogue.TLS()
 	})
 	conn, err := net.Dial("tcp", h.addr)
 	if err != nil {
@@ -73,7 +74,7 @@ func benchReceive(b *testing.B, size int, secure bool) {
 	if secure {
 		say("STARTTLS\r\n")
 		want("220")
-		_, config := testTLS()
+		_, config := dialogue.TLS()
 		conn = tls.Client(conn, config)
 		in.Reset(conn)
 		say("EHLO client.test\r\n")
@@ -126,7 +127,7 @@ func BenchmarkIdle(b *testing.B) {
 		for _, c := range open {
 			c.Close()
 		}
-		eventually(b, "all are gone", func() bool { return h.Stats().Connections.Active == 0 })
+		dialogue.Eventually(b, "all are gone", func() bool { return h.Stats().Connections.Active == 0 })
 	}
 }
 

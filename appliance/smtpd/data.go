@@ -12,10 +12,10 @@ import (
 // Content implements esmtp.Session.
 func (s *session) Content(ctx context.Context, via esmtp.Via) (esmtp.Content, *reply.Reply) {
 	tx := s.tx
-	tx.step = string(via)
+	tx.Step = string(via)
 	return &content{
 		srv: s.srv, tx: tx, via: via,
-		Staging: s.srv.opt.Intake.Stage(ctx, tx.env, tx.trace),
+		Staging: s.srv.opt.Intake.Stage(ctx, tx.Envelope, tx.trace),
 	}, nil
 }
 
@@ -30,31 +30,25 @@ type content struct {
 	took time.Duration
 }
 
-// Commit implements esmtp.Content. Only a nil of Staging.Commit leads to a 250.
+// Commit implements esmtp.Content.
 func (c *content) Commit(ctx context.Context, size int64) *reply.Reply {
 	c.tx.trace.Add(maillog.Received{Size: size, Via: string(c.via)})
 	start := c.srv.opt.Now()
-	if err := c.Staging.Commit(ctx); err != nil {
-		r := reply.Of(err)
-		if r.Code < 400 {
-			r = reply.LocalError.Because(err)
-		}
-		return r
-	}
-	c.took, c.size, c.tx.stored = c.srv.opt.Now().Sub(start), size, true
-	return reply.New(250, "2.6.0", "accepted", "Accepted as "+string(c.tx.env.ID))
+	r := c.tx.Commit(ctx, c.Staging)
+	c.took, c.size = c.srv.opt.Now().Sub(start), size
+	return r
 }
 
 // Answered implements esmtp.Content.
 func (c *content) Answered(err error) {
-	if !c.tx.stored {
+	if !c.tx.Stored {
 		return
 	}
 	var ev maillog.Event = maillog.Accepted{
-		Recipients: len(c.tx.env.To), Milliseconds: float64(c.took.Microseconds()) / 1000,
+		Recipients: len(c.tx.Envelope.To), Milliseconds: float64(c.took.Microseconds()) / 1000,
 	}
 	if err != nil {
-		ev = AnswerLost{Error: err.Error()}
+		ev = esmtp.AnswerLost{Error: err.Error()}
 	}
 	c.srv.count(func(st *Stats) {
 		st.Messages++
@@ -63,8 +57,8 @@ func (c *content) Answered(err error) {
 			st.AnswersLost++
 		}
 	})
-	entry := c.srv.opt.Log.Emit(c.tx.env.ID, ev)
+	entry := c.srv.opt.Log.Emit(c.tx.Envelope.ID, ev)
 	if c.srv.opt.Late != nil {
-		c.srv.opt.Late(c.tx.env.ID, entry)
+		c.srv.opt.Late(c.tx.Envelope.ID, entry)
 	}
 }

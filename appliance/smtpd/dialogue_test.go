@@ -1,100 +1,71 @@
 package smtpd
 
 import (
-	"bufio"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/reply"
 )
 
-// TestDialogues runs testdata/*.txt over real sockets. A file holds several
-// dialogues, each with a server of its own:
-//
-//	== name key=value ...   begins one; the keys are in options below
-//	C: text                 the client sends text and CR LF
-//	R: text                 the client sends text alone
-//	S: pattern              the server sends a line; a regular expression for
-//	                        the whole line, without CR LF
-//	TLS                     both sides start TLS
-//	HANGUP                  the client closes the connection
-//	END                     the server closes the connection
-//	STORED n                so many messages were committed
-//	CONTENT text            the last committed message is exactly this
-//	FROM, TO, PROTOCOL text what the last envelope says
-//	TRACE steps             the steps of the last kept (not stored) trace
-//
-// Texts hold the escapes of Go: \r \n \x00 and \\; \* n repeats: {n*text}.
+// TestDialogues plays testdata/*.txt (see package dialogue). The words are
+// those of look, the keys those of applyOption and "from".
 func TestDialogues(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no dialogues: %v", err)
-	}
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		base := strings.TrimSuffix(filepath.Base(file), ".txt")
-		for i, part := range strings.Split("\n"+string(raw), "\n== ")[1:] {
-			head, body, _ := strings.Cut(part, "\n")
-			words := strings.Fields(head)
-			if len(words) == 0 {
-				t.Fatalf("%s: dialogue %d has no name", file, i+1)
+	dialogue.Run(t, "testdata/*.txt", func(t *testing.T, options []dialogue.Option) dialogue.Peer {
+		kept := &keeper{}
+		var peer dialogue.Peer
+		h := start(t, func(o *Options) {
+			o.Keep = kept.keep
+			for _, option := range options {
+				if option.Key == "from" {
+					peer.From = &net.TCPAddr{IP: net.ParseIP(option.Value)}
+					continue
+				}
+				applyOption(t, o, option.Key, option.Value)
 			}
-			t.Run(base+"/"+words[0], func(t *testing.T) {
-				t.Parallel()
-				runDialogue(t, words[1:], body)
-			})
-		}
-	}
-}
-
-type dialogue struct {
-	*testing.T
-	h    *harness
-	conn net.Conn
-	in   *bufio.Reader
-	kept *keeper
-}
-
-func runDialogue(t *testing.T, options []string, body string) {
-	kept := &keeper{}
-	var from net.Addr
-	h := start(t, func(o *Options) {
-		o.Keep = kept.keep
-		for _, option := range options {
-			key, value, _ := strings.Cut(option, "=")
-			if key == "from" {
-				from = &net.TCPAddr{IP: net.ParseIP(value)}
-				continue
-			}
-			applyOption(t, o, key, value)
-		}
+		})
+		peer.Addr = h.addr
+		_, peer.TLS = dialogue.TLS()
+		peer.Active = func() int { return h.Stats().Connections.Active }
+		peer.Look = func(word string) (string, bool) { return look(h.depot.stored(), kept, word) }
+		return peer
 	})
-	dialer := net.Dialer{LocalAddr: from, Timeout: 5 * time.Second}
-	conn, err := dialer.Dial("tcp", h.addr)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// look gives what a dialogue asks for: the number of committed messages, the
+// last one, and the steps of the last trace that was kept without a message.
+func look(all []delivered, kept *keeper, word string) (string, bool) {
+	var last delivered
+	if len(all) > 0 {
+		last = all[len(all)-1]
 	}
-	d := &dialogue{T: t, h: h, conn: conn, in: bufio.NewReader(conn), kept: kept}
-	defer func() { d.conn.Close() }()
-	for i, line := range strings.Split(body, "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
+	switch word {
+	case "STORED":
+		return fmt.Sprint(len(all)), true
+	case "TRACE":
+		return kept.last(), true
+	case "CONTENT":
+		return last.content, true
+	case "FROM":
+		return last.env.From.String(), true
+	case "PROTOCOL":
+		return last.env.Client.Protocol, true
+	case "REQUIRETLS":
+		return fmt.Sprint(last.env.RequireTLS), true
+	case "TO":
+		var to []string
+		for _, r := range last.env.To {
+			to = append(to, r.Address.String())
 		}
-		d.step(i+2, line)
+		return strings.Join(to, " "), true
 	}
+	return "", false
 }
 
 func applyOption(t *testing.T, o *Options, key, value string) {
@@ -128,7 +99,7 @@ func applyOption(t *testing.T, o *Options, key, value string) {
 	case "exempt":
 		l.Exempt = append(l.Exempt, netip.MustParsePrefix(value))
 	case "tls":
-		o.TLS, _ = testTLS()
+		o.TLS, _ = dialogue.TLS()
 	case "pipelining":
 		o.AllowPipelining = true
 	case "names":
@@ -167,107 +138,4 @@ func testZone() *zone {
 		mx:   map[string][]string{"good.test": {"mx.good.test."}, "null.test": {"."}},
 		down: []string{"down.test", "127.0.0.4"},
 	}
-}
-
-func (d *dialogue) step(n int, line string) {
-	d.Helper()
-	word, text, _ := strings.Cut(line, " ")
-	switch word {
-	case "C:":
-		d.send(unescape(text) + "\r\n")
-	case "R:":
-		d.send(unescape(text))
-	case "S:":
-		d.expect(n, text)
-	case "TLS":
-		_, config := testTLS()
-		d.conn = tls.Client(d.conn, config)
-		d.in = bufio.NewReader(d.conn)
-	case "HANGUP":
-		d.conn.Close()
-		eventually(d, "the server notices", func() bool { return d.h.Stats().Connections.Active == 0 })
-	case "END":
-		d.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if rest, err := d.in.ReadString('\n'); err == nil || len(rest) > 0 || os.IsTimeout(err) {
-			d.Fatalf("line %d: want the end of the connection, got %q, %v", n, rest, err)
-		}
-	case "STORED":
-		if got := fmt.Sprint(len(d.h.depot.stored())); got != text {
-			d.Fatalf("line %d: %s messages stored, want %s", n, got, text)
-		}
-	case "CONTENT", "FROM", "TO", "PROTOCOL":
-		d.check(n, word, unescape(text))
-	case "TRACE":
-		if got := d.kept.last(); got != text {
-			d.Fatalf("line %d: trace has %q, want %q", n, got, text)
-		}
-	default:
-		d.Fatalf("line %d: cannot read %q", n, line)
-	}
-}
-
-func (d *dialogue) send(s string) {
-	d.Helper()
-	d.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
-	// An error is no failure: the server may have closed; what it said counts.
-	fmt.Fprint(d.conn, s)
-}
-
-func (d *dialogue) expect(n int, pattern string) {
-	d.Helper()
-	d.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	line, err := d.in.ReadString('\n')
-	if err != nil {
-		d.Fatalf("line %d: want %q, got %q, %v", n, pattern, line, err)
-	}
-	got, ok := strings.CutSuffix(line, "\r\n")
-	if !ok || !regexp.MustCompile("^(?:"+pattern+")$").MatchString(got) {
-		d.Fatalf("line %d: want %q, got %q", n, pattern, line)
-	}
-}
-
-func (d *dialogue) check(n int, what, want string) {
-	d.Helper()
-	all := d.h.depot.stored()
-	if len(all) == 0 {
-		d.Fatalf("line %d: nothing is stored", n)
-	}
-	last := all[len(all)-1]
-	var got string
-	switch what {
-	case "CONTENT":
-		got = last.content
-	case "FROM":
-		got = last.env.From.String()
-	case "PROTOCOL":
-		got = last.env.Client.Protocol
-	case "TO":
-		var to []string
-		for _, r := range last.env.To {
-			to = append(to, r.Address.String())
-		}
-		got = strings.Join(to, " ")
-	}
-	if got != want {
-		d.Fatalf("line %d: %s is %q, want %q", n, what, got, want)
-	}
-}
-
-var repeat = regexp.MustCompile(`\{(\d+)\*([^}]*)\}`)
-
-// unescape reads the escapes of a dialogue.
-func unescape(s string) string {
-	s = repeat.ReplaceAllStringFunc(s, func(m string) string {
-		parts := repeat.FindStringSubmatch(m)
-		n, err := strconv.Atoi(parts[1])
-		if err != nil {
-			panic(err)
-		}
-		return strings.Repeat(parts[2], n)
-	})
-	out, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
-	if err != nil {
-		panic(fmt.Sprintf("escapes of %q: %v", s, err))
-	}
-	return out
 }

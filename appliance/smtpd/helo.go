@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hauspost/appliance/envelope"
+	"hauspost/appliance/esmtp"
 	"hauspost/appliance/reply"
 )
 
@@ -21,7 +22,7 @@ var (
 // stolen from us, though.
 func (s *session) Helo(_ context.Context, name string) *reply.Reply {
 	checks := &s.srv.opt.Checks
-	normal, ok := heloName(name)
+	normal, ok := esmtp.HeloName(name)
 	switch {
 	case !ok:
 		if !checks.AllowMalformedHelo {
@@ -41,21 +42,7 @@ func (s *session) Helo(_ context.Context, name string) *reply.Reply {
 	default:
 		s.heloFact = nil
 	}
-	s.helo = name
 	return nil
-}
-
-// heloName gives a HELO name in its normal spelling. A bare IP address is
-// malformed (RFC 5321, section 4.1.3).
-func heloName(name string) (string, bool) {
-	normal, err := envelope.NormalizeDomain(strings.TrimSuffix(name, "."))
-	if err != nil {
-		return "", false
-	}
-	if _, err := netip.ParseAddr(normal); err == nil {
-		return "", false
-	}
-	return normal, true
 }
 
 // ours tells whether a HELO name is the box's own name or address.

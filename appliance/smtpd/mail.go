@@ -22,27 +22,19 @@ var (
 
 // Mail implements esmtp.Session. The trace of the message begins here.
 func (s *session) Mail(ctx context.Context, m esmtp.Mail) *reply.Reply {
-	now := s.srv.opt.Now()
-	id := envelope.NewID(now)
-	tx := &transaction{
-		trace: s.srv.opt.Log.NewTrace(id),
-		env: &envelope.Envelope{
-			ID: id, From: m.From, Size: m.Size, SMTPUTF8: m.SMTPUTF8, Body: m.Body,
-			EnvID: m.EnvID, Ret: m.Ret, Received: now,
-		},
-		step: "MAIL",
-	}
+	tx := &transaction{Transaction: esmtp.NewTransaction(s.conn, m, s.srv.opt.Now())}
+	tx.trace = s.srv.opt.Log.NewTrace(tx.Envelope.ID)
 	s.tx = tx
 	ctx, cancel := s.lookupContext(ctx)
 	defer cancel()
 	s.askReverse(ctx)
-	tx.env.Client = s.client(m.SMTPUTF8)
-	c := &tx.env.Client
+	c := &tx.Envelope.Client
+	c.Hostname = s.hostname
 	tx.trace.Add(maillog.Connected{
 		Client: c.Addr.String(), Hostname: c.Hostname, HELO: c.HELO, Protocol: c.Protocol, TLS: c.TLS,
 	})
 	facts, r := s.checkSender(ctx, m.From)
-	tx.env.Facts = facts
+	tx.Envelope.Facts = facts
 	if len(facts) > 0 {
 		tx.trace.Add(maillog.Checked{Facts: facts})
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+
+	"hauspost/appliance/esmtp"
 )
 
 // Names is the DNS as far as port 25 asks it. An error that is ErrNoRecord
@@ -46,7 +48,7 @@ func confirmReverse(ctx context.Context, n Names, addr netip.Addr) (name string,
 	}
 	a, detail = no, "no reverse name leads back to the address"
 	for _, name := range names[:min(len(names), maxReverseNames)] {
-		normal, ok := heloName(name)
+		normal, ok := esmtp.HeloName(name)
 		if !ok {
 			continue
 		}

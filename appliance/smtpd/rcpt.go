@@ -19,8 +19,8 @@ func (s *session) Rcpt(ctx context.Context, r envelope.Recipient) *reply.Reply {
 	if _, err := s.srv.opt.Directory.Resolve(ctx, r.Address); err != nil {
 		return reply.Of(err)
 	}
-	s.tx.step = "RCPT"
-	if s.tx.add(r) {
+	s.tx.Step = "RCPT"
+	if s.tx.Add(r) {
 		s.tx.trace.Add(maillog.RecipientAccepted{To: r.Address.String()})
 	}
 	return nil

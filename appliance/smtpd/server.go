@@ -3,7 +3,6 @@ package smtpd
 import (
 	"context"
 	"crypto/tls"
-	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -33,19 +32,8 @@ type Intake interface {
 	Stage(ctx context.Context, env *envelope.Envelope, trace *maillog.Trace) Staging
 }
 
-// Staging is the content of one message on its way in. After the writes exactly
-// one of Commit and Discard is called.
-type Staging interface {
-	// Write gets the content piece by piece and must not keep p. Its error is
-	// the answer (reply.Of).
-	io.Writer
-	// Commit makes the message durable. nil means that it is and that the
-	// peer may be told 250; any error is the answer (reply.Of), and nothing
-	// of the message may be left.
-	Commit(ctx context.Context) error
-	// Discard drops what was written.
-	Discard()
-}
+// Staging is the content of one message on its way in.
+type Staging = esmtp.Staging
 
 // Checks are the switches of the checks. The zero value is what a household
 // wants.

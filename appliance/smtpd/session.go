@@ -14,7 +14,6 @@ import (
 type session struct {
 	srv  *Server
 	conn *esmtp.Conn
-	helo string
 	// heloFact is what is odd about the name, if anything.
 	heloFact *envelope.Fact
 
@@ -24,15 +23,6 @@ type session struct {
 	reverseFact  envelope.Fact
 
 	tx *transaction
-}
-
-// client is what is known of the peer.
-func (s *session) client(smtputf8 bool) envelope.Client {
-	return envelope.Client{
-		Addr: s.conn.Remote(), Local: s.conn.Local(),
-		HELO: s.helo, Hostname: s.hostname,
-		Protocol: s.conn.Protocol(smtputf8), TLS: s.conn.TLSText(),
-	}
 }
 
 // stranger tells whether the peer is neither this machine itself nor one of
@@ -63,19 +53,19 @@ func (s *session) Refused(_ context.Context, verb, argument string, r *reply.Rep
 func (s *session) Reset(_ context.Context, cause esmtp.Cause) {
 	tx := s.tx
 	s.tx = nil
-	if tx == nil || tx.stored {
+	if tx == nil || tx.Stored {
 		return
 	}
 	switch cause {
 	case esmtp.Gone, esmtp.TimedOut:
-		tx.trace.Add(maillog.Vanished{After: tx.step})
+		tx.trace.Add(maillog.Vanished{After: tx.Step})
 		s.srv.count(func(st *Stats) { st.Vanished++ })
 	case esmtp.Renewed:
-		tx.trace.Add(Withdrawn{After: tx.step})
+		tx.trace.Add(esmtp.Withdrawn{After: tx.Step})
 	case esmtp.Answered, esmtp.Closed:
 	}
 	if s.srv.opt.Keep != nil {
-		s.srv.opt.Keep(tx.env.ID, tx.trace.Entries())
+		s.srv.opt.Keep(tx.Envelope.ID, tx.trace.Entries())
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/esmtp"
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/maillog"
 )
 
@@ -58,14 +59,11 @@ func TestTraceOfAMessage(t *testing.T) {
 	if err := c.Hello("client.test"); err != nil {
 		t.Fatal(err)
 	}
-	notify := []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifySuccess}
-	opts := &smtp.MailOptions{Size: 26, Body: smtp.Body8BitMIME, Return: smtp.DSNReturnHeaders, EnvelopeID: "QQ+314"}
+	opts := &smtp.MailOptions{Size: 26, Body: smtp.Body8BitMIME}
 	if err := c.Mail("sender@good.test", opts); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Rcpt("anna@example.test", &smtp.RcptOptions{
-		Notify: notify, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "Anna+x@old.test",
-	}); err != nil {
+	if err := c.Rcpt("anna@example.test", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Rcpt("nobody@example.test", nil); err == nil {
@@ -114,10 +112,10 @@ func TestTraceOfAMessage(t *testing.T) {
 
 func checkEnvelope(t *testing.T, env *envelope.Envelope) {
 	t.Helper()
-	if r := env.To[0]; len(env.To) != 1 || r.Notify != "FAILURE,SUCCESS" || r.ORcpt != "RFC822;Anna+2Bx@old.test" {
+	if len(env.To) != 1 || env.To[0] != (envelope.Recipient{Address: envelope.MustAddress("anna@example.test")}) {
 		t.Errorf("recipients are %+v", env.To)
 	}
-	if env.Size != 26 || env.Body != "8BITMIME" || env.Ret != "HDRS" || env.EnvID != "QQ+2B314" || env.From.String() != "sender@good.test" {
+	if env.Size != 26 || env.Body != "8BITMIME" || env.RequireTLS || env.From.String() != "sender@good.test" {
 		t.Errorf("the envelope is %+v", env)
 	}
 	if cl := env.Client; cl.HELO != "client.test" || cl.Protocol != "ESMTP" || cl.TLS != "" || !cl.Local.Addr().IsLoopback() {
@@ -148,7 +146,7 @@ func TestTraceOfARefusal(t *testing.T) {
 	if !errors.As(err, &refusal) || refusal.Code != 550 || refusal.EnhancedCode != (smtp.EnhancedCode{5, 1, 8}) {
 		t.Fatalf("MAIL gives %v", err)
 	}
-	eventually(t, "the trace is kept", func() bool { return kept.last() == "connected checked refused" })
+	dialogue.Eventually(t, "the trace is kept", func() bool { return kept.last() == "connected checked refused" })
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
 	entries := kept.traces[0]
@@ -176,7 +174,7 @@ func TestStats(t *testing.T) {
 	if err := netsmtp.SendMail(h.addr, nil, "a@good.test", []string{"a@other.test"}, nil); err == nil {
 		t.Fatal("relayed")
 	}
-	eventually(t, "all is over", func() bool { return h.Stats().Connections.Active == 0 })
+	dialogue.Eventually(t, "all is over", func() bool { return h.Stats().Connections.Active == 0 })
 	st := h.Stats()
 	if st.Messages != 1 || st.Octets != 12 || st.Connections.Accepted != 3 || st.Refused["unknown-recipient"] != 1 || st.Refused["relay-denied"] != 1 {
 		t.Errorf("stats are %+v", st)
@@ -191,8 +189,8 @@ func TestStats(t *testing.T) {
 // STARTTLS, what comes out as it went in.
 func TestForeignClients(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(o *Options) { o.TLS, _ = testTLS() })
-	_, config := testTLS()
+	h := start(t, func(o *Options) { o.TLS, _ = dialogue.TLS() })
+	_, config := dialogue.TLS()
 	message := "Subject: dots\r\n\r\n.\r\n..\r\n.a\r\n\r\n" + strings.Repeat("0123456789\r\n", 20000)
 	to := []string{"anna@example.test", "ben@example.test"}
 
@@ -344,11 +342,13 @@ func TestAnsweredEvents(t *testing.T) {
 		Hostname: "mail.example.test", Directory: people{}, Intake: &depot{},
 		Late: func(_ envelope.ID, e maillog.Entry) { got = append(got, e.Step+": "+e.Say) },
 	})
-	tx := &transaction{env: &envelope.Envelope{ID: "x", To: make([]envelope.Recipient, 2)}, stored: true}
+	tx := &transaction{Transaction: esmtp.Transaction{
+		Envelope: &envelope.Envelope{ID: "x", To: make([]envelope.Recipient, 2)}, Stored: true,
+	}}
 	c := &content{srv: s, tx: tx, size: 9}
 	c.Answered(nil)
 	c.Answered(io.ErrClosedPipe)
-	tx.stored = false
+	tx.Stored = false
 	c.Answered(nil)
 	want := []string{
 		"accepted: accepted with 250 after 0.0 ms",
