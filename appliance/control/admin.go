@@ -73,15 +73,18 @@ type Status struct {
 	Accounts  int        `json:"accounts"`
 	Aliases   int        `json:"aliases"`
 	Store     StoreStats `json:"store"`
-	// SMTP and IMAP count since the start.
-	SMTP    map[string]int64 `json:"smtp"`
-	IMAP    map[string]int64 `json:"imap"`
-	Process ProcessStats     `json:"process"`
+	Queue    QueueStatus `json:"queue"`
+	// SMTP, Submission, Relay and IMAP count since the start.
+	SMTP       map[string]int64 `json:"smtp"`
+	Submission map[string]int64 `json:"submission"`
+	Relay      map[string]int64 `json:"relay"`
+	IMAP       map[string]int64 `json:"imap"`
+	Process    ProcessStats     `json:"process"`
 }
 
 // Listener is one service at one address.
 type Listener struct {
-	// Service is "smtp", "imap" or "imaps".
+	// Service is "smtp", "submission", "submissions", "imap" or "imaps".
 	Service string `json:"service"`
 	Address string `json:"address"`
 }
@@ -134,6 +137,9 @@ type Account struct {
 	Address  string    `json:"address"`
 	Created  time.Time `json:"created"`
 	Disabled bool      `json:"disabled"`
+	// SentCopy tells that a copy of what the person sends is filed in Sent
+	// where the mail program did not do so itself.
+	SentCopy bool `json:"sent_copy"`
 }
 
 // Alias leads mail for one address to others.
