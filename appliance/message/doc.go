@@ -1,8 +1,10 @@
 // Package message reads mail: it makes from the raw bytes of a message what
 // IMAP lists of it (ENVELOPE and BODYSTRUCTURE, RFC 9051, section 7.5.2), finds
-// its parts by their numbers, decodes them and searches in them.
+// its parts by their numbers, decodes them and searches in them. For mail on its
+// way out it reads what submission must know of a header (ReadOutgoing) and
+// mends it (Mend).
 //
-// Nothing here fails on malformed mail and nothing changes it: addresses, dates
+// Nothing here fails on malformed mail and only Mend changes it: addresses, dates
 // and parameters are given as they stand in the header, encoded words and
 // RFC 2231 parameters included. Work is linear in the size of a message and
 // held within the limits below, whatever the message holds.
