@@ -9,6 +9,7 @@
 //	R: text                 the client sends text alone
 //	S: pattern              the server sends a line; a regular expression for
 //	                        the whole line, without CR LF
+//	S*: pattern             the same for the last line of a reply of several
 //	TLS                     both sides start TLS
 //	HANGUP                  the client closes the connection
 //	END                     the server closes the connection
@@ -125,6 +126,9 @@ func (p *player) step(n int, line string) {
 		p.send(Unescape(text))
 	case "S:":
 		p.expect(n, text)
+	case "S*:":
+		p.expect(n, "[0-9]{3}-.*")
+		p.expectLast(n, text)
 	case "TLS":
 		p.startTLS()
 	case "HANGUP":
@@ -151,6 +155,18 @@ func (p *player) send(s string) {
 	p.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
 	// An error is no failure: the server may have closed; what it said counts.
 	fmt.Fprint(p.conn, s)
+}
+
+// expectLast reads the rest of a reply of several lines.
+func (p *player) expectLast(n int, pattern string) {
+	p.Helper()
+	for {
+		if head, err := p.in.Peek(4); err != nil || head[3] != '-' {
+			p.expect(n, pattern)
+			return
+		}
+		p.expect(n, ".*")
+	}
 }
 
 func (p *player) expect(n int, pattern string) {

@@ -1,0 +1,68 @@
+package submit
+
+import (
+	"context"
+
+	"hauspost/appliance/envelope"
+	"hauspost/appliance/esmtp"
+	"hauspost/appliance/maillog"
+	"hauspost/appliance/reply"
+)
+
+// noHelo stands for what a client calls itself where that is no name.
+const noHelo = "unknown"
+
+// Mail implements esmtp.Session. The trace of the message begins here.
+func (s *session) Mail(ctx context.Context, m esmtp.Mail) *reply.Reply {
+	author, ok := s.author()
+	if !ok {
+		return errSignInFirst
+	}
+	now := s.srv.opt.Now()
+	tx := &transaction{Transaction: esmtp.NewTransaction(s.conn, m, now), author: author}
+	tx.trace = s.srv.opt.Log.NewTrace(tx.Envelope.ID)
+	s.tx = tx
+	c := &tx.Envelope.Client
+	if _, ok := esmtp.HeloName(c.HELO); !ok {
+		c.HELO = noHelo
+	}
+	tx.trace.Add(maillog.Connected{Client: c.Addr.String(), HELO: c.HELO, Protocol: c.Protocol, TLS: c.TLS})
+	tx.trace.Add(authenticated(author))
+	if r := s.checkSender(ctx, author, m.From); r != nil {
+		return r
+	}
+	if r := s.srv.messages.take(now, s.payer()); r != nil {
+		return r
+	}
+	tx.trace.Add(maillog.Sender{From: m.From.String(), Size: m.Size})
+	return nil
+}
+
+// checkSender holds that nobody sends in the name of others. A person may send
+// with the null sender (a mail program's receipt); a device may not, as nobody
+// would answer for its mail.
+func (s *session) checkSender(ctx context.Context, author Author, from envelope.Address) *reply.Reply {
+	people := s.srv.opt.People
+	var ok bool
+	var err error
+	var text string
+	switch {
+	case author.Trusted:
+		text = "Your network may send without a password, but only as an address of this server"
+		if !from.IsNull() {
+			ok, err = people.Local(ctx, from)
+		}
+	case from.IsNull():
+		return nil
+	default:
+		text = "You are signed in as " + author.Person.Address + ", which may not send as " + from.String()
+		ok, err = people.Owns(ctx, author.Person, from)
+	}
+	if err != nil {
+		return reply.Of(err)
+	}
+	if !ok {
+		return reply.New(553, "5.7.1", "sender-not-owned", text)
+	}
+	return nil
+}
