@@ -27,6 +27,7 @@ type Submission struct {
 	ConnectionRate           int
 	MaxMessages              int
 	MaxErrors                int
+	MaxLoginFailures         int
 	MaxBadRecipients         int
 	CommandTimeout           Duration
 	StressTimeout            Duration
@@ -97,7 +98,8 @@ var submissionDefaults = Submission{
 	MaxConnectionsPerAddress: 50,
 	ConnectionRate:           120,
 	MaxMessages:              1000,
-	MaxErrors:                10,
+	MaxErrors:                20,
+	MaxLoginFailures:         5,
 	MaxBadRecipients:         20,
 	CommandTimeout:           5 * minute,
 	StressTimeout:            10 * second,
