@@ -1,8 +1,6 @@
 package report
 
-import (
-	"strings"
-)
+import "strings"
 
 // text makes the part for people: what became of whom, why, what happens next
 // and what can be done; after that, what the other servers answered.
@@ -30,7 +28,7 @@ func (n *Notice) text() string {
 	case cut:
 		paragraph(&b, "", "The beginning of the message's header is attached.")
 	default:
-		paragraph(&b, "", "The header of the message is attached, but not what it says.")
+		paragraph(&b, "", "The header of the message is attached, without its text.")
 	}
 	return b.String()
 }
@@ -38,26 +36,26 @@ func (n *Notice) text() string {
 // opening is the first sentence.
 func (n *Notice) opening(subject string) string {
 	var s strings.Builder
-	if n.Alias.Local != "" {
-		s.WriteString("A message")
-		if from := clean(n.Sender.String(), 2*maxName); from != "" {
-			s.WriteString(" from " + from)
-		}
-	} else {
-		s.WriteString("Your message")
+	forward, whose := n.Alias.Local != "", "Your"
+	if forward {
+		whose = "A"
 	}
+	s.WriteString(whose + " message")
 	if subject != "" {
 		s.WriteString(` "` + subject + `"`)
+	}
+	if from := clean(n.Sender.String(), 2*maxName); forward && from != "" {
+		s.WriteString(" from " + from)
 	}
 	if !n.Arrival.IsZero() {
 		s.WriteString(" of " + n.moment(n.Arrival))
 	}
-	if n.Alias.Local != "" {
+	if forward {
 		s.WriteString(", which " + clean(n.Alias.String(), 2*maxName) + " forwards,")
 	}
 	switch known(n.Kind) {
 	case Delayed:
-		s.WriteString(" was not delivered yet. Nothing needs to be done: this box keeps trying.")
+		s.WriteString(" was not delivered yet. This box keeps trying: do not send it again.")
 	case Delivered:
 		s.WriteString(" was delivered.")
 	case Relayed, Expanded:
@@ -104,7 +102,7 @@ func (n *Notice) next(action Action, r *Recipient) string {
 		if !r.RetryUntil.IsZero() {
 			s += " until " + n.moment(r.RetryUntil)
 		}
-		return s + " and tells you if it gives up. Do not send the message again."
+		return s + " and tells you if it gives up."
 	case Delivered:
 		return "nothing, it is in the mailbox. Whether it was read is not known."
 	case Relayed:

@@ -5,6 +5,8 @@ import (
 	"mime"
 	"strconv"
 	"strings"
+
+	"hauspost/appliance/envelope"
 )
 
 // Message makes the report: a whole message of RFC 5322 with CRLF line ends, as
@@ -68,9 +70,9 @@ func (n *Notice) addressesNeedUTF8() bool {
 	return false
 }
 
-// host gives the name of this box.
+// host gives the name of this box, where it is one.
 func (n *Notice) host() string {
-	if h := hostName(n.Hostname); h != "" {
+	if h, err := envelope.NormalizeDomain(n.Hostname); err == nil {
 		return h
 	}
 	return "localhost"

@@ -56,7 +56,7 @@ func (n *Notice) full(header []byte) bool {
 	if known(n.Kind) != Failed || strings.EqualFold(n.Ret, "HDRS") || len(n.Content) == 0 || len(n.Content) > n.MaxContent || !travels(n.Content) {
 		return false
 	}
-	return isASCII(string(header)) || n.wide() && utf8.Valid(header)
+	return isASCII(header) || n.wide() && utf8.Valid(header)
 }
 
 // original makes the third part: the message or its header. ok is false where
@@ -66,11 +66,11 @@ func (n *Notice) original() (p part, ok bool) {
 	if len(header) == 0 {
 		return part{}, false
 	}
-	ascii := isASCII(string(header))
+	ascii, full := isASCII(header), n.full(header)
 	switch {
-	case n.full(header) && ascii:
+	case full && ascii:
 		return part{"message/rfc822", bitsOf(n.Content), n.Content}, true
-	case n.full(header):
+	case full:
 		return part{"message/global", bitsOf(n.Content), n.Content}, true
 	case ascii && travels(header):
 		return part{"text/rfc822-headers", "7bit", header}, true
@@ -98,7 +98,7 @@ func travels(b []byte) bool {
 
 // bitsOf gives the encoding of a part that is not encoded.
 func bitsOf(b []byte) string {
-	if isASCII(string(b)) {
+	if isASCII(b) {
 		return "7bit"
 	}
 	return "8bit"

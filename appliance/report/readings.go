@@ -2,7 +2,7 @@ package report
 
 // Two advices that many meanings share.
 const (
-	adviseCheckSpelling = "Check the spelling of the address, or ask the person in another way."
+	adviseCheckSpelling = "Compare the address letter by letter, or ask the person in another way."
 	adviseAuthenticate  = "This is for the owner of this box: check that the DNS records for SPF, DKIM and DMARC of the sender's domain are there and name this box."
 )
 

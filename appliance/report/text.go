@@ -43,7 +43,7 @@ func ascii(s string) string {
 	}, s)
 }
 
-func isASCII(s string) bool {
+func isASCII[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
@@ -52,8 +52,7 @@ func isASCII(s string) bool {
 	return true
 }
 
-// hostName keeps of a name what may stand in the name of a host, an address
-// literal or a Message-ID.
+// hostName keeps of a name what may stand in the name or address of a host.
 func hostName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(".-_:[]", r) {
