@@ -160,8 +160,11 @@ func (s *sign) fits(a *answer) bool {
 
 // isStatus tells whether status is the one that the pattern of a sign means.
 func isStatus(status, pattern string) bool {
+	if status == "" {
+		return false
+	}
 	if strings.HasPrefix(pattern, ".") {
-		return len(status) > 1 && status[1:] == pattern
+		pattern = status[:1] + pattern
 	}
 	first, last, ok := strings.Cut(pattern, "-")
 	if !ok {
