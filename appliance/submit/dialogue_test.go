@@ -96,6 +96,8 @@ func look(h *harness, kept *keeper, word string) (string, bool) {
 	switch word {
 	case "STORED":
 		return fmt.Sprint(len(all)), true
+	case "ACCEPTED":
+		return fmt.Sprint(h.Stats().Messages), true
 	case "KEPT":
 		return kept.last(), true
 	case "TRACE":

@@ -384,3 +384,36 @@ func TestTrustedDevicesPayAlone(t *testing.T) {
 		c.Close()
 	}
 }
+
+// talkative is a household whose exchanges have a last word.
+type talkative struct{ *household }
+
+type lastWord struct{}
+
+func (talkative) SASL(string, netip.Addr) (Exchange, error) { return lastWord{}, nil }
+
+func (lastWord) Person() Person { return person("anna@example.test") }
+
+func (lastWord) Next(context.Context, []byte) ([]byte, bool, error) { return []byte("bye"), true, nil }
+
+// TestCancelledAtTheEnd: who was not told 235 has not signed in, even where the
+// accounts were content already.
+func TestCancelledAtTheEnd(t *testing.T) {
+	t.Parallel()
+	h := start(t, true, func(o *Options) { o.People = talkative{theHousehold()} })
+	c := dial(t, h.addr, nil)
+	var no *smtp.SMTPError
+	if err := c.Auth(giveUp{}); err == nil {
+		t.Error("who cancels has signed in")
+	}
+	if err := c.Mail("anna@example.test", nil); !errors.As(err, &no) || no.Code != 530 {
+		t.Errorf("a cancelled sign-in lets in: %v", err)
+	}
+}
+
+// giveUp begins PLAIN and cancels it (go-smtp says "*" then).
+type giveUp struct{}
+
+func (giveUp) Start() (string, []byte, error) { return "PLAIN", []byte("x"), nil }
+
+func (giveUp) Next([]byte) ([]byte, error) { return nil, errors.New("enough") }
