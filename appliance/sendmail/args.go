@@ -14,8 +14,8 @@ type mode uint8
 const (
 	modeDeliver mode = iota // take a message from the standard input
 	modeSMTP                // -bs: speak SMTP on the standard streams
-	modeList                // -bp, mailq: list the queue
-	modeNothing             // -bi, -q, newaliases: there is nothing to be done
+	modeList                // -bp: list the queue
+	modeNothing             // -bi, -q: there is nothing to be done
 	modeHelp
 )
 
@@ -46,7 +46,7 @@ const usage = `Usage: sendmail [-t] [-i] [-f SENDER] [-F NAME] [RECIPIENT...] < 
   -f, -r ADDR   the sender, to whom errors are reported; "" is nobody
   -F NAME       the name in From, where the message has no From
   -bs           speak SMTP on standard input and output
-  -bp           list the queue (as mailq)
+  -bp           list the queue
   -N WHEN       report: never, or a list of success, failure, delay
   -R full|hdrs  how much of the message a report returns
   -V ID         an identifier that reports repeat
@@ -62,17 +62,10 @@ var wants = map[byte]int{
 	'G': 0, 'I': 0, 'U': 0, 'c': 0, 'i': 0, 'm': 0, 't': 0, 'v': 0, 'x': 0,
 }
 
-// parse reads the arguments of the program that was called as called. Options
-// end at the first word that is none, or at "--": a recipient can never become
-// an option.
-func parse(called string, args []string) (*invocation, *failure) {
+// parse reads the arguments. Options end at the first word that is none, or at
+// "--": a recipient can never become an option.
+func parse(args []string) (*invocation, *failure) {
 	inv := &invocation{}
-	switch called {
-	case "mailq":
-		inv.mode = modeList
-	case "newaliases":
-		inv.mode = modeNothing
-	}
 	if len(args) == 1 && (args[0] == "--help" || args[0] == "-?") {
 		inv.mode = modeHelp
 		return inv, nil
@@ -274,12 +267,16 @@ func addresses(arg string) ([]string, *failure) {
 }
 
 // splitAddress reads an address as the spool keeps it: with a domain, or bare,
-// a name of this machine that the box is to complete.
+// a name of this machine that the box is to complete. Mail goes to names, not to
+// IP addresses.
 func splitAddress(s string) (addr envelope.Address, bare bool, err error) {
 	if strings.ContainsFunc(s, unicode.IsControl) {
 		return addr, false, envelope.ErrAddress
 	}
 	addr, err = envelope.ParseAddress(s)
+	if addr.IsLiteral() {
+		return envelope.Address{}, false, envelope.ErrAddress
+	}
 	if err == nil {
 		return addr, false, nil
 	}

@@ -34,17 +34,35 @@ const maxSize = 1 << 30
 // refuse nothing: the box decides when it takes the message up.
 func readFacts(folder string) Facts {
 	var facts Facts
-	f, err := os.OpenFile(filepath.Join(folder, factsFile), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err == nil {
-		defer f.Close()
-		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() && json.NewDecoder(io.LimitReader(f, maxLine)).Decode(&facts) != nil {
-			facts = Facts{}
-		}
+	if json.Unmarshal(rawFacts(folder), &facts) != nil {
+		facts = Facts{}
 	}
 	if facts.MaxSize <= 0 || facts.MaxSize > maxSize {
 		facts.MaxSize = maxSize
 	}
 	return facts
+}
+
+// rawFacts reads the file. In the drop folder anybody could have made it: it
+// only counts if it is the folder's owner's.
+func rawFacts(folder string) []byte {
+	f, err := os.OpenFile(filepath.Join(folder, factsFile), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var st, dir unix.Stat_t
+	if again(func() error { return unix.Fstat(int(f.Fd()), &st) }) != nil || again(func() error { return unix.Stat(folder, &dir) }) != nil {
+		return nil
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != dir.Uid {
+		return nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxLine))
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // writeFacts puts the facts into a folder, if they are other ones than those
@@ -54,10 +72,10 @@ func writeFacts(folder string, facts Facts) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(folder, factsFile)
-	if old, err := os.ReadFile(name); err == nil && string(old) == string(raw) {
+	if string(rawFacts(folder)) == string(raw) {
 		return nil
 	}
+	name := filepath.Join(folder, factsFile)
 	fresh := name + endingNew
 	if err := os.Remove(fresh); err != nil && !os.IsNotExist(err) {
 		return err
@@ -75,6 +93,9 @@ func writeFacts(folder string, facts Facts) error {
 	if err == nil {
 		err = os.Rename(fresh, name)
 	}
+	if err != nil {
+		os.Remove(fresh)
+	}
 	return err
 }
 
@@ -91,9 +112,13 @@ func (f Facts) mayBe(sender string) bool {
 // isHere tells whether an address is one of this machine rather than of a mail
 // domain: root@localhost, root@raspberrypi, or root@ the machine's own name.
 func isHere(addr envelope.Address, names ...string) bool {
-	if addr.IsLiteral() {
-		return false
-	}
 	return !strings.Contains(addr.Domain, ".") || addr.Domain == "localhost.localdomain" ||
 		slices.ContainsFunc(names, func(n string) bool { return n != "" && strings.EqualFold(n, addr.Domain) })
+}
+
+func (f Facts) limit() int64 {
+	if f.MaxSize <= 0 {
+		return maxSize
+	}
+	return f.MaxSize
 }

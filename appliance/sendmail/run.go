@@ -17,11 +17,8 @@ import (
 
 // Options say how the command was called.
 type Options struct {
-	// Called is the name of the program without its folder: "sendmail", "mailq"
-	// or "newaliases".
-	Called string
-	Args   []string
-	In     io.Reader
+	Args []string
+	In   io.Reader
 	// Out takes listings and SMTP, Err the errors.
 	Out, Err io.Writer
 	// Private is the private folder of the box, to be made if only its parent
@@ -70,7 +67,7 @@ func Run(ctx context.Context, o Options) int {
 }
 
 func (o *Options) run(ctx context.Context) error {
-	inv, bad := parse(o.Called, o.Args)
+	inv, bad := parse(o.Args)
 	if bad != nil {
 		if bad.code == ExitUsage {
 			bad.text += "\n" + usage

@@ -128,6 +128,7 @@ func (b *smtpBackend) NewSession(context.Context, *esmtp.Conn) (esmtp.Session, *
 
 var (
 	errForeignSender = reply.New(553, "5.7.1", "foreign-sender", "The sender is not an address of this box")
+	errLiteral       = reply.New(553, "5.1.2", "address-literal", "Mail is sent to domain names, not to IP addresses")
 	errNoSpool       = reply.New(452, "4.3.1", "spool-error", "The message cannot be put into the spool just now, please try again later")
 )
 
@@ -155,7 +156,7 @@ func (s *smtpSession) Mail(_ context.Context, m esmtp.Mail) *reply.Reply {
 // Rcpt implements esmtp.Session. Who lives here is for the box to say, later.
 func (s *smtpSession) Rcpt(_ context.Context, r envelope.Recipient) *reply.Reply {
 	if r.Address.IsLiteral() {
-		return reply.New(553, "5.1.2", "address-literal", "Mail is sent to domain names, not to IP addresses")
+		return errLiteral
 	}
 	s.head.To = append(s.head.To, recipient{Address: r.Address.String(), Notify: r.Notify, ORcpt: r.ORcpt})
 	return nil

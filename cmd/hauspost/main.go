@@ -29,7 +29,7 @@ func main() {
 	syscall.Umask(0o077) // nothing that a box writes is for others
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, arguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // The exit codes.
@@ -66,6 +66,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	if err == nil {
 		return exitOK
 	}
+	var own exitCode
+	if errors.As(err, &own) {
+		return int(own)
+	}
 	fmt.Fprintln(errs, "hauspost:", err)
 	var u usage
 	if a.started && !errors.As(err, &u) {
@@ -89,7 +93,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON for programs")
 	root.AddCommand(a.initCommand(), a.serveCommand(), a.demoCommand(), a.domainCommand(), a.accountCommand(),
 		a.aliasCommand(), a.traceCommand(), a.logCommand(), a.statusCommand(), a.configCommand(),
-		a.storeCommand(), a.versionCommand())
+		a.sendmailCommand(), a.storeCommand(), a.versionCommand())
 	return root
 }
 
