@@ -31,10 +31,10 @@ const domain = "example.test"
 type box struct {
 	t   testing.TB
 	dir string
-	// smtp, imap, imaps are where its services listen.
-	smtp, imap, imaps string
-	offset            int
-	passwords         map[string]string
+	// smtp, imap and so on are where its services listen.
+	smtp, submission, submissions, imap, imaps string
+	offset                                     int
+	passwords                                  map[string]string
 	// under is a command line that the server runs under, such as strace's.
 	under []string
 
@@ -73,13 +73,14 @@ func newBoxIn(t testing.TB, dir string, settings map[string]string, people ...st
 	offset := freeOffset(t)
 	at := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port+offset)) }
 	b := &box{
-		t: t, dir: dir, offset: offset, smtp: at(25), imap: at(143), imaps: at(993),
+		t: t, dir: dir, offset: offset, smtp: at(25), submission: at(587), submissions: at(465), imap: at(143), imaps: at(993),
 		passwords: map[string]string{}, stderr: &journal{},
 	}
 	t.Cleanup(b.cleanup)
 	b.must("init", "--hostname", "mail."+domain, "--domain", domain,
 		"--port-offset", strconv.Itoa(offset), "--listen", "127.0.0.1")
 	b.set("checks.dns", "false") // example.test is in no DNS
+	b.set("submission.check_domains", "false")
 	b.set("smtp.exempt", `["127.0.0.0/8"]`)
 	b.set("imap.plaintext", `"loopback"`)
 	for key, value := range settings {
@@ -108,7 +109,8 @@ func folder(t testing.TB) string {
 	return dir
 }
 
-var offsets struct {
+// ports are those that boxes of this run have, also while they rest.
+var ports struct {
 	sync.Mutex
 	taken map[int]bool
 }
@@ -117,15 +119,14 @@ var offsets struct {
 // those that the system gives to outgoing connections.
 func freeOffset(t testing.TB) int {
 	t.Helper()
-	offsets.Lock()
-	defer offsets.Unlock()
-	if offsets.taken == nil {
-		offsets.taken = map[int]bool{}
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.taken == nil {
+		ports.taken = map[int]bool{}
 	}
 	for range 1000 {
-		offset := 10000 + int(time.Now().UnixNano()/1000%200)*100 + len(offsets.taken)%100
-		if !offsets.taken[offset] && allFree(offset) {
-			offsets.taken[offset] = true
+		offset := 10000 + int(time.Now().UnixNano()/1000%20000)
+		if allFree(offset) {
 			return offset
 		}
 	}
@@ -133,13 +134,21 @@ func freeOffset(t testing.TB) int {
 	return 0
 }
 
+// allFree takes the ports of an offset if nobody has one of them.
 func allFree(offset int) bool {
-	for _, port := range []int{25, 143, 993} {
+	all := []int{25, 143, 465, 587, 993}
+	for _, port := range all {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+offset))
 		if err != nil {
 			return false
 		}
 		l.Close()
+		if ports.taken[port+offset] {
+			return false
+		}
+	}
+	for _, port := range all {
+		ports.taken[port+offset] = true
 	}
 	return true
 }
@@ -208,6 +217,33 @@ func (b *box) set(key, value string) {
 		b.t.Fatalf("the file has no setting %s", key)
 	}
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// write makes a file with the folders that it needs.
+func write(t testing.TB, file, content string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// appendSettings puts lines at the end of the file.
+func (b *box) appendSettings(lines string) {
+	b.t.Helper()
+	f, err := os.OpenFile(filepath.Join(b.dir, "hauspost.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := f.WriteString(lines); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -111,17 +111,6 @@ func well(t *testing.T, home, name string, args ...string) string {
 	return e.out
 }
 
-func write(t *testing.T, file, content string) string {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 // port gives the port of an address.
 func port(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
 
@@ -135,17 +124,6 @@ func (h *house) send(t *testing.T, person string, subjects ...string) {
 	}
 }
 
-// shown is one message as IMAP shows it.
-type shown struct {
-	uid   imap.UID
-	flags []string
-	raw   string
-}
-
-func (s shown) has(flag string) bool {
-	return slices.ContainsFunc(s.flags, func(f string) bool { return strings.EqualFold(f, flag) })
-}
-
 // show gives the messages of a mailbox by subject; nil where there is no such
 // mailbox.
 func (h *house) show(t *testing.T, person, mailbox string) map[string]shown {
@@ -155,29 +133,19 @@ func (h *house) show(t *testing.T, person, mailbox string) map[string]shown {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	selected, err := c.Select(mailbox, &imap.SelectOptions{ReadOnly: true}).Wait()
-	if err != nil {
-		return nil
-	}
-	all := map[string]shown{}
-	if selected.NumMessages == 0 {
-		return all
-	}
-	list, err := c.Fetch(imap.SeqSet{imap.SeqRange{Start: 1}}, &imap.FetchOptions{
-		UID: true, Flags: true, Envelope: true, BodySection: []*imap.FetchItemBodySection{wholeBody},
-	}).Collect()
+	list, err := show(c, mailbox)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range list {
-		s := shown{uid: m.UID, raw: string(m.FindBodySection(wholeBody))}
-		for _, f := range m.Flags {
-			s.flags = append(s.flags, string(f))
+	if list == nil {
+		return nil
+	}
+	all := map[string]shown{}
+	for _, s := range list {
+		if _, twice := all[s.subject]; twice {
+			t.Errorf("%q is twice in %s of %s", s.subject, mailbox, person)
 		}
-		if _, twice := all[m.Envelope.Subject]; twice {
-			t.Errorf("%q is twice in %s of %s", m.Envelope.Subject, mailbox, person)
-		}
-		all[m.Envelope.Subject] = s
+		all[s.subject] = s
 	}
 	return all
 }

@@ -44,11 +44,16 @@ var text = sync.OnceValue(func() []byte {
 
 // compose makes a letter of about size octets.
 func compose(id string, size int, r *rand.Rand) (*letter, []byte) {
+	return composeFrom(stranger, id, size, r)
+}
+
+// composeFrom makes a letter with an author.
+func composeFrom(author, id string, size int, r *rand.Rand) (*letter, []byte) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s%s\r\nFrom: Ledger <ledger@sender.test>\r\nTo: People <people@%s>\r\nSubject: letter %s\r\n"+
+	fmt.Fprintf(&b, "%s%s\r\nFrom: Ledger <%s>\r\nTo: People <people@%s>\r\nSubject: letter %s\r\n"+
 		"Message-ID: <%s@sender.test>\r\nDate: Sat, 21 Nov 2026 12:00:00 +0000\r\n"+
 		"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
-		marker, id, domain, id, id)
+		marker, id, author, domain, id, id)
 	all := text()
 	from := r.IntN(len(all) - size - 256)
 	from += bytes.IndexByte(all[from:], '\n') + 1

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -124,6 +125,58 @@ func readMessage(msg *imapclient.FetchMessageData) (id string, f found, err erro
 	}
 	f.sum, f.size = sum, size
 	return id, f, nil
+}
+
+// shown is one message as IMAP shows it.
+type shown struct {
+	uid          imap.UID
+	flags        []string
+	subject, raw string
+}
+
+func (s shown) has(flag string) bool {
+	return slices.ContainsFunc(s.flags, func(f string) bool { return strings.EqualFold(f, flag) })
+}
+
+// show gives the messages of a mailbox; nil where there is no such mailbox.
+func show(c *imapclient.Client, mailbox string) ([]shown, error) {
+	selected, err := c.Select(mailbox, &imap.SelectOptions{ReadOnly: true}).Wait()
+	if err != nil {
+		return nil, nil
+	}
+	all := []shown{}
+	if selected.NumMessages == 0 {
+		return all, nil
+	}
+	list, err := c.Fetch(imap.SeqSet{imap.SeqRange{Start: 1}}, &imap.FetchOptions{
+		UID: true, Flags: true, Envelope: true, BodySection: []*imap.FetchItemBodySection{wholeBody},
+	}).Collect()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
+		s := shown{uid: m.UID, subject: m.Envelope.Subject, raw: string(m.FindBodySection(wholeBody))}
+		for _, f := range m.Flags {
+			s.flags = append(s.flags, string(f))
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// show gives the messages in a person's mailbox.
+func (b *box) show(person, mailbox string) []shown {
+	b.t.Helper()
+	c, err := b.dialIMAP(person)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer c.Close()
+	list, err := show(c, mailbox)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return list
 }
 
 // audit compares everybody's mail with the ledger.

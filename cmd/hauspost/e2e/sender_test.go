@@ -12,9 +12,10 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// sender hands letters over by SMTP. An error that is a *refusal is an answer
-// of the server; after any other error nobody knows. After an error the
-// connection is of no more use.
+// sender hands letters over by SMTP, to people of the box by their local parts
+// and to others by their addresses. An error that is a *refusal is an answer of
+// the server; after any other error nobody knows. After an error the connection
+// is of no more use.
 type sender interface {
 	send(content []byte, people []string) error
 	close()
@@ -28,8 +29,22 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("%d %s", r.code, r.text) }
 
+// stranger is the reverse-path of letters from outside.
+const stranger = "ledger@sender.test"
+
+// addressOf completes the local part of a person of the box.
+func addressOf(p string) string {
+	if strings.Contains(p, "@") {
+		return p
+	}
+	return p + "@" + domain
+}
+
 // byData sends with DATA, by the client of go-smtp.
-type byData struct{ c *smtp.Client }
+type byData struct {
+	c    *smtp.Client
+	from string
+}
 
 func dialData(addr string) (sender, error) {
 	conn, err := net.DialTimeout("tcp", addr, patience)
@@ -42,7 +57,7 @@ func dialData(addr string) (sender, error) {
 		conn.Close()
 		return nil, err
 	}
-	return byData{c}, nil
+	return byData{c, stranger}, nil
 }
 
 func (s byData) close() { s.c.Close() }
@@ -57,11 +72,11 @@ func (s byData) send(content []byte, people []string) error {
 }
 
 func (s byData) transact(content []byte, people []string) error {
-	if err := s.c.Mail("ledger@sender.test", &smtp.MailOptions{Body: smtp.Body8BitMIME, Size: int64(len(content))}); err != nil {
+	if err := s.c.Mail(s.from, &smtp.MailOptions{Body: smtp.Body8BitMIME, Size: int64(len(content))}); err != nil {
 		return err
 	}
 	for _, p := range people {
-		if err := s.c.Rcpt(p+"@"+domain, nil); err != nil {
+		if err := s.c.Rcpt(addressOf(p), nil); err != nil {
 			return err
 		}
 	}
@@ -78,8 +93,9 @@ func (s byData) transact(content []byte, people []string) error {
 // byBdat sends in chunks with BDAT, which go-smtp's client cannot, and
 // pipelines the commands before them.
 type byBdat struct {
-	c *textproto.Conn
-	n net.Conn
+	c    *textproto.Conn
+	n    net.Conn
+	from string
 }
 
 func dialBdat(addr string) (sender, error) {
@@ -87,16 +103,19 @@ func dialBdat(addr string) (sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := byBdat{textproto.NewConn(conn), conn}
-	if _, _, err := s.c.ReadResponse(220); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	if err := s.ask(250, "EHLO client.sender.test"); err != nil {
+	s := byBdat{textproto.NewConn(conn), conn, stranger}
+	if err := s.greet(); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s byBdat) greet() error {
+	if err := s.answer(220); err != nil {
+		return err
+	}
+	return s.ask(250, "EHLO client.sender.test")
 }
 
 func (s byBdat) close() { s.c.Close() }
@@ -122,9 +141,9 @@ func (s byBdat) send(content []byte, people []string) error {
 		return err
 	}
 	var pipe strings.Builder
-	fmt.Fprintf(&pipe, "MAIL FROM:<ledger@sender.test> BODY=8BITMIME SIZE=%d\r\n", len(content))
+	fmt.Fprintf(&pipe, "MAIL FROM:<%s> BODY=8BITMIME SIZE=%d\r\n", s.from, len(content))
 	for _, p := range people {
-		fmt.Fprintf(&pipe, "RCPT TO:<%s@%s>\r\n", p, domain)
+		fmt.Fprintf(&pipe, "RCPT TO:<%s>\r\n", addressOf(p))
 	}
 	if _, err := s.n.Write([]byte(pipe.String())); err != nil {
 		return err
