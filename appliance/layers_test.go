@@ -80,7 +80,7 @@ var rules = []rule{
 		why: "queue and relay speak through it and know nothing of each other"},
 	{pkg: "appliance/report", may: []string{"appliance/envelope", "appliance/transfer"},
 		why: "a report is a pure function of what happened"},
-	{pkg: "appliance/deliver", may: []string{"appliance/senderauth", "store", "appliance/envelope", "appliance/reply", "appliance/maillog", "appliance/queue", "appliance/report", "appliance/message"},
+	{pkg: "appliance/deliver", may: []string{"appliance/senderauth", "store", "appliance/envelope", "appliance/reply", "appliance/maillog", "appliance/queue", "appliance/report", "appliance/transfer", "appliance/message"},
 		never: []string{gosmtp, goimap, wazero, "appliance/smtpd", "appliance/esmtp", "appliance/imapd"},
 		why:   "the decision about a message does not depend on how it came"},
 	{pkg: "appliance/queue", may: []string{"store", "appliance/envelope", "appliance/transfer", "appliance/report", "appliance/maillog", "appliance/reply"},

@@ -24,9 +24,35 @@ func traceHeader(env *envelope.Envelope, hostname string, now time.Time) []byte 
 		// With several, naming one would tell the others of a Bcc.
 		fmt.Fprintf(&b, "\r\n\tfor <%s>", clean(env.To[0].Address.String()))
 	}
-	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format("Mon, 2 Jan 2006 15:04:05 -0700"))
+	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format(dateTime))
 	return b.Bytes()
 }
+
+// submissionHeader makes the fields of a submitted message: Return-Path, which
+// does not leave the house, the signature, and Received, without the client's
+// name and address where the owner wants it so.
+func submissionHeader(env *envelope.Envelope, signature []byte, hostname string, hide bool, now time.Time) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", clean(env.From.String()))
+	b.Write(signature)
+	b.WriteString("Received: ")
+	if !hide && env.Client.Addr.IsValid() {
+		fmt.Fprintf(&b, "from %s (%s)\r\n\t", clean(env.Client.HELO), peer(env.Client))
+	}
+	fmt.Fprintf(&b, "by %s", hostname)
+	if env.Client.Protocol != "" {
+		fmt.Fprintf(&b, " with %s", env.Client.Protocol)
+	}
+	fmt.Fprintf(&b, " id %s", env.ID)
+	if len(env.To) == 1 {
+		fmt.Fprintf(&b, "\r\n\tfor <%s>", clean(env.To[0].Address.String()))
+	}
+	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format(dateTime))
+	return b.Bytes()
+}
+
+// dateTime is the form of RFC 5322, section 3.3.
+const dateTime = "Mon, 2 Jan 2006 15:04:05 -0700"
 
 func peer(c envelope.Client) string {
 	addr := c.Addr.Addr().Unmap()

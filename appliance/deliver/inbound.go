@@ -9,6 +9,7 @@ import (
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
 	"hauspost/appliance/message"
+	"hauspost/appliance/queue"
 	"hauspost/appliance/reply"
 	"hauspost/store"
 )
@@ -26,7 +27,7 @@ type Directory interface {
 // Scanner runs the filters over a message. The zero number of filters is a
 // Scanner like any other: it proposes nothing, and the trace says so.
 type Scanner interface {
-	// Filters is how many filters look at incoming mail.
+	// Filters is how many filters look at mail.
 	Filters() int
 	// Scan asks the filters. An error means that a filter without which mail
 	// must not pass could not work: the message is refused for now.
@@ -41,6 +42,8 @@ type Message struct {
 	Head []byte
 	// Size is that of the content, in octets.
 	Size int64
+	// Outgoing tells of a message that one of the box's people submits.
+	Outgoing bool
 }
 
 // NoFilters is the Scanner of a box without filters.
@@ -58,6 +61,8 @@ type Options struct {
 	Directory Directory
 	// Scanner may be nil: no filters.
 	Scanner Scanner
+	// Wake tells the queue of new rows (aliases that lead elsewhere).
+	Wake func(rows []store.Queued)
 	// Hostname is the box's own name, for Received.
 	Hostname string
 	Log      maillog.Log
@@ -137,87 +142,54 @@ func (m *Staged) Commit(ctx context.Context) error {
 	case envelope.Tempfail:
 		return reply.New(451, "4.7.1", "filtered-for-now", "This message cannot be checked just now, please try again later").Because(errors.New(verdict.Reason.Text))
 	case envelope.Discard:
-		return m.keepTrace(0)
+		return keepTrace(o.Store, m.env.ID, m.trace, 0)
 	}
 
-	placements, err := m.places(ctx, verdict)
+	r, err := m.route(ctx, header, verdict)
 	if err != nil {
 		return err
 	}
-	return m.store(ctx, placements)
+	prefix := traceHeader(m.env, o.Hostname, o.Now())
+	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake}
+	return c.run(ctx, m.content, prefix, r, nil)
 }
 
-// placement is one place with the recipient that leads to it.
-type placement struct {
-	place     store.Place
-	recipient string
-	target    envelope.Target
-}
-
-// quarantine is the mailbox for what a filter wants kept away.
-const quarantine = "Quarantine"
-
-// places resolves the recipients. A person who is behind several of them gets
-// the message once.
-func (m *Staged) places(ctx context.Context, v envelope.Verdict) ([]placement, error) {
-	mailbox := v.Mailbox
-	if mailbox == "" {
-		mailbox = "INBOX"
-	}
-	if v.Action == envelope.Quarantine {
-		mailbox = quarantine
-	}
-	var ps []placement
-	seen := map[string]bool{}
+// route resolves the recipients: people here, and addresses elsewhere to which
+// an alias leads.
+func (m *Staged) route(ctx context.Context, header []byte, v envelope.Verdict) (*routes, error) {
+	r := &routes{}
 	for _, rcpt := range m.env.To {
 		targets, err := m.in.o.Directory.Resolve(ctx, rcpt.Address)
 		if err != nil {
 			// It was there at RCPT: ask again rather than lose it for good.
-			return nil, reply.New(451, "4.2.1", "recipient-changed", "A recipient changed while this message came in, please try again").
-				Because(fmt.Errorf("recipient <%s>: %w", rcpt.Address, err))
+			return nil, recipientChanged.Because(fmt.Errorf("recipient <%s>: %w", rcpt.Address, err))
 		}
 		for _, t := range targets {
-			if seen[t.Account] {
+			if t.Account != "" {
+				r.local(rcpt, t, v)
 				continue
 			}
-			seen[t.Account] = true
-			ps = append(ps, placement{
-				// Everybody has an INBOX: one without is an account that went
-				// away meanwhile, and must not come back by a delivery.
-				place:     store.Place{Owner: t.Account, Mailbox: mailbox, Create: mailbox != "INBOX", Internal: m.in.o.Now()},
-				recipient: rcpt.Address.String(), target: t,
-			})
+			if err := m.forward(r, header, t, v); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return ps, nil
+	return r, nil
 }
 
-// store makes the message durable and visible, and completes its trace.
-func (m *Staged) store(ctx context.Context, ps []placement) error {
-	id, err := store.ParseID(string(m.env.ID))
-	if err != nil {
-		return reply.LocalError.Because(err)
+// forward adds an address elsewhere. A message that this alias has sent out
+// before comes round again: the field Delivered-To tells.
+func (m *Staged) forward(r *routes, header []byte, t envelope.Target, v envelope.Verdict) error {
+	for _, seen := range message.ReadOutgoing(header).DeliveredTo {
+		if addr, err := envelope.ParseAddress(seen); err == nil && addr.Key() == t.Alias.Key() {
+			return reply.New(554, "5.4.6", "mail-loop", fmt.Sprintf("This message was forwarded by <%s> before: it goes round in circles", t.Alias))
+		}
 	}
-	d := store.Delivery{
-		ID:     id,
-		Prefix: traceHeader(m.env, m.in.o.Hostname, m.in.o.Now()),
-		Annex:  annex(m.trace.Entries()),
-	}
-	for _, p := range ps {
-		d.Places = append(d.Places, p.place)
-	}
-	placed, err := m.in.o.Store.Deliver(ctx, m.content, d)
-	if err != nil {
-		return reply.StorageError.Because(err)
-	}
-	before := len(m.trace.Entries())
-	for i, at := range placed {
-		m.trace.Add(maillog.Stored{
-			Recipient: ps[i].recipient, Account: ps[i].target.Address.String(),
-			Mailbox: at.Mailbox, UID: at.UID, Via: ps[i].target.Via,
-		})
-	}
-	return m.keepTrace(before)
+	item := newItem(queue.KindForward, m.env, envelope.Recipient{Address: t.Address}, v)
+	item.Added, item.Due = m.in.o.Now(), m.in.o.Now()
+	item.Alias, item.Header = t.Alias, deliveredTo(t.Alias)
+	r.remote(item, t.Via)
+	return nil
 }
 
 // maxTrace bounds the trace that is kept with a message, in octets. A peer with
@@ -241,11 +213,11 @@ func annex(entries []maillog.Entry) []byte {
 }
 
 // keepTrace hands the trace's entries from n on to the store.
-func (m *Staged) keepTrace(n int) error {
-	id, err := store.ParseID(string(m.env.ID))
+func keepTrace(s *store.Store, name envelope.ID, trace *maillog.Trace, n int) error {
+	id, err := store.ParseID(string(name))
 	if err != nil {
 		return reply.LocalError.Because(err)
 	}
-	m.in.o.Store.AppendTrace(id, maillog.Encode(m.trace.Entries()[n:]))
+	s.AppendTrace(id, maillog.Encode(trace.Entries()[n:]))
 	return nil
 }

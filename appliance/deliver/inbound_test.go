@@ -12,6 +12,7 @@ import (
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
+	"hauspost/appliance/message"
 	"hauspost/appliance/reply"
 	"hauspost/store"
 )
@@ -45,7 +46,7 @@ var at = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func newBox(t *testing.T, sc Scanner) (*Inbound, *store.Store) {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Index: func(raw []byte) store.Derived { return store.Derived{MessageID: message.Index(raw).MessageID} }})
 	if err != nil {
 		t.Fatal(err)
 	}
