@@ -17,6 +17,10 @@ var (
 	ErrNotConfirmed = errors.New("reverse name not confirmed")
 	// ErrTemporary: no name server gave an answer; ask again later.
 	ErrTemporary = errors.New("no answer just now")
+	// ErrSilent comes with ErrTemporary where the fault is not the name's: no
+	// name server answers anything, or none of them knows even the root. That
+	// is how it looks without a network.
+	ErrSilent = errors.New("no name server answers anything just now")
 )
 
 // Error is the failure of one look-up.

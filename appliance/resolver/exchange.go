@@ -19,7 +19,7 @@ const udpSize = 1232
 // answered last, until one gives NOERROR or NXDOMAIN.
 func (r *Resolver) ask(ctx context.Context, fqdn string, qtype uint16) (*dns.Msg, server, error) {
 	if r.resting() {
-		return nil, server{}, errSilent
+		return nil, server{}, ErrSilent
 	}
 	doubt := time.AfterFunc(suspicion, r.suspect)
 	defer doubt.Stop()
@@ -39,6 +39,9 @@ func (r *Resolver) ask(ctx context.Context, fqdn string, qtype uint16) (*dns.Msg
 		if ctx.Err() != nil {
 			return nil, server{}, fmt.Errorf("%w, last error: %w", ctx.Err(), last)
 		}
+	}
+	if r.lost(ctx) {
+		last = fmt.Errorf("%w: %w", ErrSilent, last)
 	}
 	return nil, server{}, last
 }

@@ -2,16 +2,11 @@ package resolver
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 )
-
-// errSilent is the fault of questions that are not put while no server answers
-// anything.
-var errSilent = errors.New("no name server answers anything just now")
 
 const (
 	// suspicion is how long a question waits before somebody asks whether the
@@ -31,9 +26,13 @@ const (
 // that do not even know the root are silent, and then questions fail at once
 // instead of making everybody wait.
 type health struct {
-	mu      sync.Mutex
-	silent  bool
-	probing bool
+	mu     sync.Mutex
+	silent bool
+	// blind: servers answer, but only that they cannot find anything out, not
+	// even the root. Questions are put all the same.
+	blind bool
+	// probing is closed when the probe that runs ends; nil without one.
+	probing chan struct{}
 	probed  time.Time
 }
 
@@ -43,11 +42,37 @@ func (r *Resolver) resting() bool {
 	h := &r.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.silent && !h.probing && time.Since(h.probed) >= probePause {
-		h.probing = true
-		go r.probe()
+	if h.silent && h.probing == nil && time.Since(h.probed) >= probePause {
+		r.startProbe()
 	}
 	return h.silent
+}
+
+// startProbe needs the lock of health.
+func (r *Resolver) startProbe() {
+	r.health.probing = make(chan struct{})
+	go r.probe(r.health.probing)
+}
+
+// lost tells, after a question that failed, whether that is because the servers
+// as a whole know nothing just now.
+func (r *Resolver) lost(ctx context.Context) bool {
+	h := &r.health
+	h.mu.Lock()
+	if h.probing == nil && time.Since(h.probed) >= probePause {
+		r.startProbe()
+	}
+	running := h.probing
+	h.mu.Unlock()
+	if running != nil {
+		select {
+		case <-running:
+		case <-ctx.Done():
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.silent || h.blind
 }
 
 // suspect has the servers asked whether they are there.
@@ -55,43 +80,47 @@ func (r *Resolver) suspect() {
 	h := &r.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.silent && !h.probing {
-		h.probing = true
-		go r.probe()
+	if !h.silent && h.probing == nil {
+		r.startProbe()
 	}
 }
 
 // heard notes that a server answered.
 func (r *Resolver) heard() {
 	r.health.mu.Lock()
-	r.health.silent = false
+	r.health.silent, r.health.blind = false, false
 	r.health.mu.Unlock()
 }
 
-// probe asks all servers for the root. Any answer will do.
-func (r *Resolver) probe() {
+// probe asks all servers for the root. Any answer will do to show that they are
+// there; one that finds nothing out is one that has no network itself.
+func (r *Resolver) probe(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), probePatience)
 	defer cancel()
 	servers := r.servers()
-	answers := make(chan bool, len(servers))
+	type answer struct{ alive, sees bool }
+	answers := make(chan answer, len(servers))
 	for _, srv := range servers {
 		go func() {
 			q := new(dns.Msg)
 			q.SetQuestion(".", dns.TypeNS)
-			_, err := r.exchange(ctx, "udp", srv, q, probePatience)
-			answers <- err == nil
+			reply, err := r.exchange(ctx, "udp", srv, q, probePatience)
+			answers <- answer{err == nil, err == nil && (reply.Rcode == dns.RcodeSuccess || reply.Rcode == dns.RcodeNameError)}
 		}()
 	}
-	alive := false
+	var all answer
 	for range servers {
-		if alive = <-answers; alive {
+		a := <-answers
+		all.alive = all.alive || a.alive
+		if all.sees = a.sees; a.sees {
 			break
 		}
 	}
 	h := &r.health
 	h.mu.Lock()
-	h.silent, h.probing, h.probed = !alive, false, time.Now()
+	h.silent, h.blind, h.probing, h.probed = !all.alive, !all.sees, nil, time.Now()
 	h.mu.Unlock()
+	close(done)
 }
 
 // share gives the time for the next of so many tries: what is left until the

@@ -23,7 +23,7 @@ func TestSilence(t *testing.T) {
 	}
 	eventually(t, "the servers are known to be silent", r.resting)
 	asked := r.dns.Queries("mx1.example.test", "A")
-	if _, err := r.lookupA(t.Context(), "mx1.example.test"); !errors.Is(err, errSilent) || !errors.Is(err, ErrTemporary) {
+	if _, err := r.lookupA(t.Context(), "mx1.example.test"); !errors.Is(err, ErrSilent) || !errors.Is(err, ErrTemporary) {
 		t.Errorf("another name: %v", err)
 	}
 	if n := r.dns.Queries("mx1.example.test", "A"); n != asked {
@@ -53,7 +53,7 @@ func TestSlowNameIsNoSilence(t *testing.T) {
 	eventually(t, "the servers were asked for the root", func() bool {
 		r.health.mu.Lock()
 		defer r.health.mu.Unlock()
-		return !r.health.probed.IsZero() && !r.health.probing
+		return !r.health.probed.IsZero() && r.health.probing == nil
 	})
 	if r.resting() {
 		t.Error("one name without an answer counts as silence")
@@ -95,5 +95,40 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("did not happen: %s", what)
 		}
+	}
+}
+
+// TestSilentAtOnce: servers that cannot be reached, and servers that know
+// nothing, are told apart from a name that has trouble, at the first question.
+func TestSilentAtOnce(t *testing.T) {
+	t.Parallel()
+	gone, err := dnstest.Start("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	r, err := New(Options{Server: gone.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.LookupMX(t.Context(), "example.test"); !errors.Is(err, ErrSilent) || !errors.Is(err, ErrTemporary) {
+		t.Errorf("no server there: %v", err)
+	}
+	g := newRig(t, nil)
+	g.dns.Behave("example.test", dnstest.Behaviour{Rcode: 2})
+	if _, err := g.LookupMX(t.Context(), "example.test"); !errors.Is(err, ErrTemporary) || errors.Is(err, ErrSilent) {
+		t.Errorf("trouble with one name: %v", err)
+	}
+	b := newRig(t, nil)
+	b.dns.Behave(".", dnstest.Behaviour{Rcode: 2})
+	if _, err := b.LookupMX(t.Context(), "example.test"); !errors.Is(err, ErrSilent) || !errors.Is(err, ErrTemporary) {
+		t.Errorf("a server that knows nothing: %v", err)
+	}
+	if b.resting() {
+		t.Error("a server that answers is not asked any more")
+	}
+	b.dns.Behave(".", dnstest.Behaviour{})
+	if _, err := b.LookupMX(t.Context(), "example.test"); err != nil {
+		t.Errorf("after it: %v", err)
 	}
 }

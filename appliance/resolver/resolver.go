@@ -196,7 +196,7 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) (*resu
 		reply, srv, err := r.ask(ctx, res.name, qtype)
 		if err != nil {
 			e := &Error{Kind: ErrTemporary, Name: name, Type: typ, Cause: err}
-			if time.Since(start) >= suspicion && !errors.Is(err, context.Canceled) {
+			if time.Since(start) >= suspicion && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrSilent) {
 				r.cache.put(fqdn, qtype, &result{ttl: failureTTL, err: e, cached: true})
 			}
 			return nil, e
