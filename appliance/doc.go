@@ -8,8 +8,8 @@
 //
 // # The order
 //
-//	config → store (locks the data folder) → accounts → certs → resolver →
-//	deliver → smtpd, imapd → sockets → control
+//	config → resolver → relay → store (locks the data folder) → accounts, dkim,
+//	queue → certs → deliver → smtpd, imapd, submit, sendmail → sockets → control
 //
 // A part is handed what it needs and never reaches for more: smtpd knows
 // deliver only as an Intake and accounts only as a Directory, deliver knows
@@ -37,12 +37,28 @@
 //
 // # A message goes out
 //
-// Submission, queue and relay are not there yet. Their path begins in a
-// listener of its own and ends in relay; it never passes through smtpd, which
-// has no way to send.
+//	submit    a session of esmtp at 587 or 465: TLS, AUTH, the sender belongs to
+//	          who signed in, a recipient that cannot be is refused at once
+//	sendmail  or a file in the spool, which the command left there
+//	deliver   Outbound.Stage: the header is judged and mended (From, Date,
+//	          Message-ID, Bcc) and then streams on, signed and hashed as it goes
+//	          Commit: Scanner → decide → DKIM → recipients here and elsewhere →
+//	          store.Deliver
+//	store     one commit for mailboxes and rows of the queue
+//	submit    250: from here on the message is promised
+//	queue     Wake, or the time that is due: Run plans attempts, one destination
+//	          apart from the other
+//	relay     Attempt: way, servers, TLS as it must be, one answer for each
+//	          recipient; it knows nothing of other attempts
+//	queue     records: delivered, later, or a report to the sender in the same
+//	          commit in which the row goes
+//
+// An alias that leads elsewhere joins this path in deliver.Inbound: its rows
+// are committed with the mailboxes of the same message. smtpd has no way to
+// send.
 //
 // # Filters
 //
-// deliver asks its Scanner between the checks and the decision. Plugins will
-// be one; until then there is none, and the trace says so.
+// deliver asks its Scanner between the checks and the decision, on both paths.
+// Plugins will be one; until then there is none, and the trace says so.
 package appliance

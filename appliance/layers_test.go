@@ -65,6 +65,8 @@ var rules = []rule{
 		why: "one TLS policy for all services, which knows nothing of mail"},
 	{pkg: "appliance/esmtp", may: []string{"appliance/envelope", "appliance/reply"}, never: []string{"store", sqlite},
 		why: "the protocol engine holds no policy"},
+	{pkg: "appliance/esmtp/dialogue", may: none,
+		why: "it plays dialogues against any server, so it knows none"},
 	{pkg: "appliance/smtpd", may: []string{"appliance/esmtp", "appliance/envelope", "appliance/reply", "appliance/maillog", "appliance/resolver"},
 		never: []string{"appliance/queue", "appliance/relay", "appliance/submit", "store", sqlite},
 		why:   "port 25 holds no queue, so a fault in it cannot relay"},
