@@ -254,7 +254,10 @@ func addresses(arg string) ([]string, *failure) {
 	if strings.ContainsAny(arg, "\r\n\x00") {
 		return nil, fail(ExitData, "%.100q is not a mail address", arg)
 	}
-	list := message.Recipients([]byte("To: " + arg + "\r\n\r\n"))
+	list := []string{arg}
+	if strings.ContainsAny(arg, ", \t<>():;\"") { // else the forgiving reader of fields could take a part for the whole
+		list = message.Recipients([]byte("To: " + arg + "\r\n\r\n"))
+	}
 	if len(list) == 0 {
 		return nil, fail(ExitData, "%.100q is not a mail address", arg)
 	}

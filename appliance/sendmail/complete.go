@@ -190,6 +190,7 @@ func bareNames(v []byte) (ends []int) {
 			}
 			s.i = next(v, s.i)
 			s.end, s.gap, s.joins = s.i, false, false
+			s.at = s.at || isSpace(v[s.end-1]) // a quote that is not closed
 		}
 	}
 	if s.bare() {
@@ -205,9 +206,11 @@ type bareScan struct {
 	gap, joins    bool // white space, or a dot or "@", stands before
 }
 
+// bare tells that the address that ended has a name and no domain.
 func (s *bareScan) bare() bool { return s.words == 1 && !s.at && !s.angle && !s.joins }
 
-// next gives the offset behind the octet or quoted string at i.
+// next gives the offset behind the octet or quoted string at i: the end of v if
+// the quote is not closed.
 func next(v []byte, i int) int {
 	if v[i] != '"' {
 		return i + 1
@@ -219,6 +222,8 @@ func next(v []byte, i int) int {
 	}
 	return min(i+1, len(v))
 }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 func skipComment(v []byte, i int) int {
 	depth := 0
@@ -252,6 +257,9 @@ func angle(v []byte, i int) (end int, bare bool) {
 			}
 			i, gap = next(v, i), false
 			end = i
+			if isSpace(v[end-1]) {
+				return 0, false
+			}
 		}
 	}
 	return end, i < len(v) && words == 1

@@ -320,7 +320,7 @@ func (*overRate) Error() string { return "too many messages of one user" }
 
 // submit hands one message to the Intake.
 func (p *Picker) submit(ctx context.Context, f *folder, base string, facts Facts) error {
-	file, err := openSpooled(f.file(base), f.private, facts.limit())
+	file, err := openSpooled(f.file(base), f.private, facts.limit(), p.euid)
 	if errors.Is(err, os.ErrNotExist) {
 		return errGone
 	}

@@ -36,9 +36,9 @@ type opened struct {
 func (o *opened) Close() error { return o.file.Close() }
 
 // openSpooled opens a file of a spool folder. In the drop folder it may be
-// anything that any user of the machine could make. errMalformed, fs.ErrNotExist,
-// or a fault of the system.
-func openSpooled(name string, private bool, limit int64) (*opened, error) {
+// anything that any user of the machine could make; euid is the box's own user.
+// errMalformed, fs.ErrNotExist, or a fault of the system.
+func openSpooled(name string, private bool, limit int64, euid int) (*opened, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	switch {
 	case errors.Is(err, unix.ELOOP):
@@ -51,14 +51,14 @@ func openSpooled(name string, private bool, limit int64) (*opened, error) {
 		return nil, err
 	}
 	o := &opened{file: f}
-	if err := o.check(private, limit); err != nil {
+	if err := o.check(private, limit, euid); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return o, nil
 }
 
-func (o *opened) check(private bool, limit int64) error {
+func (o *opened) check(private bool, limit int64, euid int) error {
 	var st unix.Stat_t
 	if err := again(func() error { return unix.Fstat(int(o.file.Fd()), &st) }); err != nil {
 		return err
@@ -73,7 +73,7 @@ func (o *opened) check(private bool, limit int64) error {
 		return fs.ErrNotExist
 	case st.Size > limit+maxLine:
 		return errMalformed("it is too large")
-	case private && o.uid != 0 && o.uid != os.Geteuid():
+	case private && o.uid != 0 && o.uid != euid:
 		return errMalformed(fmt.Sprintf("it belongs to the user %d, who may not write here", o.uid))
 	}
 	in := bufio.NewReaderSize(o.file, 64<<10)

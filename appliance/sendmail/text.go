@@ -99,8 +99,12 @@ func (t *text) header() (header, rest []byte, err error) {
 	}
 }
 
+// mayBeHeader tells whether a line that is not read to its end may belong to a
+// header.
+func mayBeHeader(line []byte) bool { return line[0] == ' ' || line[0] == '\t' || isField(line) }
+
 // wholeLine reads a line of the header into memory of its own, at most limit
-// octets.
+// octets; of a line of the body that is very long, only the begin.
 func (t *text) wholeLine(limit int) ([]byte, error) {
 	var whole []byte
 	for {
@@ -114,8 +118,9 @@ func (t *text) wholeLine(limit int) ([]byte, error) {
 		if len(whole)+len(line) > limit {
 			return nil, errHeader
 		}
+		begin := whole == nil
 		whole = append(whole, line...)
-		if line[len(line)-1] == '\n' {
+		if line[len(line)-1] == '\n' || begin && !mayBeHeader(line) {
 			return whole, nil
 		}
 	}
