@@ -222,6 +222,7 @@ func (q *Queue) try(ctx context.Context, l *lane, now time.Time) *attempt {
 			return nil
 		}
 		i = max(0, slices.IndexFunc(l.window, func(s slot) bool { return s.msg == msg }))
+		msg = l.window[i].msg
 	}
 	a := &attempt{l: l, gen: l.gen, localGen: q.localGen, started: now, large: l.window[i].size > largeSize}
 	kept := l.window[:0]
