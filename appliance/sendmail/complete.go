@@ -58,18 +58,37 @@ func (c *completer) address(ctx context.Context, s string) (envelope.Address, er
 	return addr, nil
 }
 
+// sender sets the reverse-path. A user who named none is always told of errors,
+// by postmaster where the box does not know him.
+func (c *completer) sender(ctx context.Context, s *Spooled, head *header) (err error) {
+	if head.Sender == nil {
+		own := *c
+		own.isUser = func(string) bool { return true }
+		s.Sender, err = own.address(ctx, userLocal(head.User))
+	} else if *head.Sender != "" {
+		s.Sender, err = c.address(ctx, *head.Sender)
+	}
+	return err
+}
+
+// userLocal gives a user name as a local part: not every name of a user can be
+// one.
+func userLocal(name string) string {
+	if _, bare, err := splitAddress(name); err != nil || !bare {
+		return "postmaster"
+	}
+	return name
+}
+
 // author gives the From field of a message that has none: of its sender, or of
 // the user if the sender is nobody.
 func (c *completer) author(head *header) []byte {
-	from := head.User
+	from := userLocal(head.User)
 	if head.Sender != nil && *head.Sender != "" {
 		from = *head.Sender
 	}
 	addr, bare, err := splitAddress(from)
-	if err != nil {
-		addr, bare = envelope.Address{Local: "postmaster"}, true
-	}
-	if bare && len(c.facts.Domains) > 0 {
+	if err == nil && bare && len(c.facts.Domains) > 0 {
 		addr.Domain = c.facts.Domains[0]
 	}
 	return []byte("From: " + phrase(head.Full) + "<" + addr.String() + ">\r\n")

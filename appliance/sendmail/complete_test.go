@@ -87,6 +87,30 @@ func TestCompleteHeader(t *testing.T) {
 	}
 }
 
+// Errors always reach somebody, whoever the user is.
+func TestSenderOfUser(t *testing.T) {
+	t.Parallel()
+	c := newCompleter("example.org")
+	null, other := "", "who"
+	for _, x := range []struct {
+		head header
+		want string
+	}{
+		{header{User: "anna"}, "anna@example.org"},
+		{header{User: "www-data"}, "postmaster@example.org"},
+		{header{User: "user4711"}, "postmaster@example.org"},
+		{header{User: "no user"}, "postmaster@example.org"},
+		{header{User: "a@b.test"}, "postmaster@example.org"},
+		{header{User: "anna", Sender: &null}, ""},
+		{header{User: "anna", Sender: &other}, "who@example.org"},
+	} {
+		s := &Spooled{}
+		if err := c.sender(t.Context(), s, &x.head); err != nil || s.Sender.String() != x.want {
+			t.Errorf("%+v sends as %s, %v; want %s", x.head, s.Sender, err, x.want)
+		}
+	}
+}
+
 // The name is no way into the header, however long or odd it is.
 func FuzzPhrase(f *testing.F) {
 	f.Add("Anna Smith")

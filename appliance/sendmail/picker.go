@@ -365,15 +365,8 @@ func (p *Picker) spooled(ctx context.Context, f *folder, base string, file *open
 	if now := p.o.Now(); s.Written.IsZero() || s.Written.After(now) {
 		s.Written = now
 	}
-	sender := head.User
-	if head.Sender != nil {
-		sender = *head.Sender
-	}
-	var err error
-	if sender != "" {
-		if s.Sender, err = c.address(ctx, sender); err != nil {
-			return nil, err
-		}
+	if err := c.sender(ctx, s, head); err != nil {
+		return nil, err
 	}
 	for _, r := range head.To {
 		addr, err := c.address(ctx, r.Address)

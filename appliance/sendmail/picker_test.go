@@ -246,7 +246,7 @@ func TestDropFolder(t *testing.T) {
 	if uid == 0 {
 		uid = stranger
 	}
-	if want := fmt.Sprintf("u%d", uid); s.UID != uid || s.User != want || s.Trusted != (uid != stranger) || s.Sender.Local != want {
+	if want := fmt.Sprintf("u%d", uid); s.UID != uid || s.User != want || s.Trusted != (uid != stranger) || s.Sender.Local != "postmaster" {
 		t.Errorf("the author is %+v, want the user %d", s, uid)
 	}
 	if raw, err := os.ReadFile(filepath.Join(b.drop, factsFile)); err != nil || !strings.Contains(string(raw), "example.org") {
