@@ -232,7 +232,7 @@ var keys = []key{
 	duration("queue.pace", "The least time between two attempts at one destination; \"0s\" switches this off.",
 		func(c *Config) *Duration { return &c.Queue.Pace }, 0, hour),
 	duration("queue.bin", "How long what was dropped from the queue can be brought back by `hauspost queue undo`.",
-		func(c *Config) *Duration { return &c.Queue.Bin }, 0, 30*24*hour),
+		func(c *Config) *Duration { return &c.Queue.Bin }, minute, 30*24*hour),
 
 	count("relay.port", "The port of other servers. It is 25 everywhere, but for a test network.",
 		func(c *Config) *int { return &c.Relay.Port }, 1, 65535),
