@@ -35,12 +35,30 @@ type Admin interface {
 	// KindNotFound.
 	SetDisabled(ctx context.Context, address string, disabled bool) error
 
+	// SetSentCopy has a copy of what a person sends filed in Sent where the
+	// mail program does not do so itself, or not. KindNotFound.
+	SetSentCopy(ctx context.Context, address string, on bool) error
+
 	// Aliases lists the aliases; "@example.org" is a catch-all.
 	Aliases(ctx context.Context) ([]Alias, error)
-	// AddAlias adds one. KindExists, KindInvalid.
+	// AddAlias adds one; the targets may be of this box or of others.
+	// KindExists, KindInvalid.
 	AddAlias(ctx context.Context, address string, to []string) (Alias, error)
 	// RemoveAlias removes one. KindNotFound.
 	RemoveAlias(ctx context.Context, address string) error
+
+	// Queue lists rows of the queue. KindInvalid.
+	Queue(ctx context.Context, q QueueQuery) (QueueList, error)
+	// QueueShow gives one row by its number, or all rows of a message by its
+	// ID. KindNotFound, KindInvalid.
+	QueueShow(ctx context.Context, ref string) (QueueItem, error)
+	// QueueDo does something with rows of the queue. KindNotFound where a ref
+	// of the query is not there, KindInvalid where the deed cannot be.
+	QueueDo(ctx context.Context, d QueueDeed) (QueueDone, error)
+
+	// DKIMKeys lists the keys of a domain, or of all where it is empty.
+	// KindNotFound.
+	DKIMKeys(ctx context.Context, domain string) ([]DKIMKey, error)
 
 	// Trace gives the life of one message. KindNotFound.
 	Trace(ctx context.Context, id string) (Trace, error)
@@ -66,14 +84,14 @@ type Status struct {
 	Data     string `json:"data"`
 	PID      int    `json:"pid,omitempty"`
 	// Since is the time of the start.
-	Since     time.Time  `json:"since,omitzero"`
-	Listeners []Listener `json:"listeners"`
-	TLS       TLSStatus  `json:"tls"`
-	Domains   int        `json:"domains"`
-	Accounts  int        `json:"accounts"`
-	Aliases   int        `json:"aliases"`
-	Store     StoreStats `json:"store"`
-	Queue    QueueStatus `json:"queue"`
+	Since     time.Time   `json:"since,omitzero"`
+	Listeners []Listener  `json:"listeners"`
+	TLS       TLSStatus   `json:"tls"`
+	Domains   int         `json:"domains"`
+	Accounts  int         `json:"accounts"`
+	Aliases   int         `json:"aliases"`
+	Store     StoreStats  `json:"store"`
+	Queue     QueueStatus `json:"queue"`
 	// SMTP, Submission, Relay and IMAP count since the start.
 	SMTP       map[string]int64 `json:"smtp"`
 	Submission map[string]int64 `json:"submission"`

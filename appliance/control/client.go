@@ -134,6 +134,12 @@ func (c *Client) SetDisabled(ctx context.Context, address string, disabled bool)
 	return err
 }
 
+// SetSentCopy implements Admin.
+func (c *Client) SetSentCopy(ctx context.Context, address string, on bool) error {
+	_, err := call[nothing](ctx, c, "account-sent", sentRequest{address, on})
+	return err
+}
+
 // Aliases implements Admin.
 func (c *Client) Aliases(ctx context.Context) ([]Alias, error) {
 	return call[[]Alias](ctx, c, "aliases", nothing{})
@@ -148,6 +154,26 @@ func (c *Client) AddAlias(ctx context.Context, address string, to []string) (Ali
 func (c *Client) RemoveAlias(ctx context.Context, address string) error {
 	_, err := call[nothing](ctx, c, "alias-remove", addressRequest{address})
 	return err
+}
+
+// Queue implements Admin.
+func (c *Client) Queue(ctx context.Context, q QueueQuery) (QueueList, error) {
+	return call[QueueList](ctx, c, "queue", q)
+}
+
+// QueueShow implements Admin.
+func (c *Client) QueueShow(ctx context.Context, ref string) (QueueItem, error) {
+	return call[QueueItem](ctx, c, "queue-show", nameRequest{ref})
+}
+
+// QueueDo implements Admin.
+func (c *Client) QueueDo(ctx context.Context, d QueueDeed) (QueueDone, error) {
+	return call[QueueDone](ctx, c, "queue-do", d)
+}
+
+// DKIMKeys implements Admin.
+func (c *Client) DKIMKeys(ctx context.Context, domain string) ([]DKIMKey, error) {
+	return call[[]DKIMKey](ctx, c, "dkim", nameRequest{domain})
 }
 
 // Trace implements Admin.

@@ -58,6 +58,21 @@ func (b *box) SetPassword(_ context.Context, address, password string) error {
 func (b *box) SetDisabled(_ context.Context, address string, disabled bool) error {
 	return b.note("account-disabled", address, disabled)
 }
+func (b *box) SetSentCopy(_ context.Context, address string, on bool) error {
+	return b.note("account-sent", address, on)
+}
+func (b *box) Queue(_ context.Context, q QueueQuery) (QueueList, error) {
+	return QueueList{Rows: []QueueEntry{{Number: 7, State: QueueHeld, Added: day}}, Total: 9}, b.note("queue", q)
+}
+func (b *box) QueueShow(_ context.Context, ref string) (QueueItem, error) {
+	return QueueItem{Rows: []QueueEntry{{Number: 7, Added: day, Next: day}}}, b.note("queue-show", ref)
+}
+func (b *box) QueueDo(_ context.Context, d QueueDeed) (QueueDone, error) {
+	return QueueDone{Changed: 2, Undone: QueueDrop}, b.note("queue-do", d)
+}
+func (b *box) DKIMKeys(_ context.Context, domain string) ([]DKIMKey, error) {
+	return []DKIMKey{{Domain: "example.test", Selector: "s", Record: DNSRecord{Type: "TXT"}}}, b.note("dkim", domain)
+}
 func (b *box) Aliases(context.Context) ([]Alias, error) {
 	return []Alias{{Address: "@example.test", To: []string{"a@example.test"}, Created: day}}, b.note("aliases")
 }
@@ -121,6 +136,8 @@ func TestEveryOperationCrossesTheSocket(t *testing.T) {
 		err   error
 	}
 	one := func(value any, err error) result { return result{value, err} }
+	query := QueueQuery{Refs: []string{"7", "x"}, Destination: "d", Sender: "s", Recipient: "r", Error: "e", State: QueueHeld,
+		OlderThan: time.Hour, Limit: 3}
 	operations := map[string]func(a Admin) result{
 		"status":           func(a Admin) result { return one(a.Status(ctx)) },
 		"domains":          func(a Admin) result { return one(a.Domains(ctx)) },
@@ -131,12 +148,19 @@ func TestEveryOperationCrossesTheSocket(t *testing.T) {
 		"account-remove":   func(a Admin) result { return result{err: a.RemoveAccount(ctx, "b@x.test")} },
 		"account-password": func(a Admin) result { return result{err: a.SetPassword(ctx, "b@x.test", "p")} },
 		"account-disabled": func(a Admin) result { return result{err: a.SetDisabled(ctx, "b@x.test", true)} },
-		"aliases":          func(a Admin) result { return one(a.Aliases(ctx)) },
-		"alias-add":        func(a Admin) result { return one(a.AddAlias(ctx, "i@x.test", []string{"a", "b"})) },
-		"alias-remove":     func(a Admin) result { return result{err: a.RemoveAlias(ctx, "i@x.test")} },
-		"trace":            func(a Admin) result { return one(a.Trace(ctx, "id")) },
-		"config":           func(a Admin) result { return one(a.Config(ctx)) },
-		"verify":           func(a Admin) result { return one(a.Verify(ctx)) },
+		"account-sent":     func(a Admin) result { return result{err: a.SetSentCopy(ctx, "b@x.test", true)} },
+		"queue":            func(a Admin) result { return one(a.Queue(ctx, query)) },
+		"queue-show":       func(a Admin) result { return one(a.QueueShow(ctx, "7")) },
+		"queue-do": func(a Admin) result {
+			return one(a.QueueDo(ctx, QueueDeed{Deed: QueueReroute, Query: query, All: true, Via: "direct"}))
+		},
+		"dkim":         func(a Admin) result { return one(a.DKIMKeys(ctx, "x.test")) },
+		"aliases":      func(a Admin) result { return one(a.Aliases(ctx)) },
+		"alias-add":    func(a Admin) result { return one(a.AddAlias(ctx, "i@x.test", []string{"a", "b"})) },
+		"alias-remove": func(a Admin) result { return result{err: a.RemoveAlias(ctx, "i@x.test")} },
+		"trace":        func(a Admin) result { return one(a.Trace(ctx, "id")) },
+		"config":       func(a Admin) result { return one(a.Config(ctx)) },
+		"verify":       func(a Admin) result { return one(a.Verify(ctx)) },
 	}
 	// Close and Log are the only methods without an operation here.
 	if n := reflect.TypeFor[Admin]().NumMethod(); n != len(operations)+2 {

@@ -9,6 +9,8 @@ type DKIMKey struct {
 	// Algorithm is "ed25519" or "rsa" (k= of RFC 6376 and RFC 8463).
 	Algorithm string    `json:"algorithm"`
 	Created   time.Time `json:"created"`
+	// Active tells that mail is signed with it.
+	Active bool `json:"active"`
 	// Record is what must stand in the DNS.
 	Record DNSRecord `json:"record"`
 }
@@ -21,4 +23,7 @@ type DNSRecord struct {
 	Type string `json:"type"`
 	// Value is one string, however long.
 	Value string `json:"value"`
+	// Zone is the record as a line of a zone file, with strings of at most 255
+	// octets.
+	Zone string `json:"zone"`
 }

@@ -26,7 +26,8 @@ const (
 	QueueReroute = "reroute"
 	// QueueDrop takes out without telling the sender.
 	QueueDrop = "drop"
-	// QueueUndo takes back the last deed, drops included.
+	// QueueUndo takes back the last deed, drops included, or, with a query, the
+	// last one of each row that it chooses.
 	QueueUndo = "undo"
 )
 
@@ -35,13 +36,15 @@ const (
 type QueueQuery struct {
 	// Refs are numbers of rows or IDs of messages; one of them must fit.
 	Refs []string `json:"refs,omitempty"`
-	// Destination is a domain, or a part of the others: case does not count.
+	// Destination is a domain. Sender and Recipient are parts of addresses: case
+	// does not count.
 	Destination string `json:"destination,omitempty"`
 	Sender      string `json:"sender,omitempty"`
 	Recipient   string `json:"recipient,omitempty"`
 	// Error is a part of the last error in words.
 	Error string `json:"error,omitempty"`
-	// State is one of the Queue states; empty means all but QueueDropped.
+	// State is one of the Queue states; empty means all but QueueDropped, and
+	// for QueueUndo all.
 	State string `json:"state,omitempty"`
 	// OlderThan is the least time since the message was accepted, in
 	// nanoseconds.
@@ -68,8 +71,10 @@ type QueueEntry struct {
 	// Via is another way than that of the settings: "direct", "smarthost" or
 	// "host:port".
 	Via string `json:"via,omitempty"`
-	// Kind says what the message is: "submission", "forward", "report" …
+	// Kind is "submission", "forward", "report", or "sent" for the copy in Sent.
 	Kind string `json:"kind"`
+	// Alias is, of a forward, the address of this box that led out.
+	Alias string `json:"alias,omitempty"`
 	// State is one of the Queue states.
 	State string `json:"state"`
 	// Size in octets.
@@ -78,15 +83,20 @@ type QueueEntry struct {
 	// Next is the next attempt, LastTry the last one, where there is one.
 	Next    time.Time `json:"next,omitzero"`
 	LastTry time.Time `json:"last_try,omitzero"`
-	// Expires is when it is given up, or, if dropped, gone for good.
+	// Expires is when it is given up, as far as QueueShow can tell, or, if
+	// dropped, gone for good.
 	Expires  time.Time `json:"expires,omitzero"`
 	Attempts int       `json:"attempts"`
+	// Delayed tells that the sender was told that it takes longer.
+	Delayed bool `json:"delayed,omitempty"`
 	// Host, TLS and Answer are those of the last attempt; Reading says in plain
-	// words what the answer means, What what happens next.
+	// words what the answer means, Advice what can be done about it, What what
+	// happens next.
 	Host    string `json:"host,omitempty"`
 	TLS     string `json:"tls,omitempty"`
 	Answer  string `json:"answer,omitempty"`
 	Reading string `json:"reading,omitempty"`
+	Advice  string `json:"advice,omitempty"`
 	What    string `json:"what,omitempty"`
 }
 
@@ -124,8 +134,8 @@ type QueueDeed struct {
 type QueueDone struct {
 	// Changed is how many rows were changed.
 	Changed int `json:"changed"`
-	// Number is that of the row, where it was one alone.
-	Number int64 `json:"number,omitempty"`
+	// Undone is, for QueueUndo of everything, the deed that was taken back.
+	Undone string `json:"undone,omitempty"`
 }
 
 // QueueStatus is the queue in figures.
@@ -140,11 +150,15 @@ type QueueStatus struct {
 	Next   time.Time `json:"next,omitzero"`
 	// Failing are the destinations of which nothing can be reached.
 	Failing []QueueDestination `json:"failing"`
+	// Local is set while this box itself reaches nobody; it has no Destination.
+	Local *QueueDestination `json:"local,omitempty"`
 }
 
 // QueueDestination is a destination of which nothing can be reached.
 type QueueDestination struct {
 	Destination string `json:"destination"`
+	// Via is as in QueueEntry.
+	Via string `json:"via,omitempty"`
 	// Since is the first failure, Next the next attempt.
 	Since time.Time `json:"since,omitzero"`
 	Next  time.Time `json:"next,omitzero"`

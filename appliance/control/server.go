@@ -37,6 +37,10 @@ type (
 		Address  string `json:"address"`
 		Disabled bool   `json:"disabled"`
 	}
+	sentRequest struct {
+		Address string `json:"address"`
+		On      bool   `json:"on"`
+	}
 	domainRequest struct {
 		Name    string `json:"name"`
 		AliasOf string `json:"alias_of"`
@@ -76,11 +80,18 @@ func NewServer(admin Admin) *Server {
 	handle(mux, "account-disabled", func(ctx context.Context, r disabledRequest) (nothing, error) {
 		return none(admin.SetDisabled(ctx, r.Address, r.Disabled))
 	})
+	handle(mux, "account-sent", func(ctx context.Context, r sentRequest) (nothing, error) {
+		return none(admin.SetSentCopy(ctx, r.Address, r.On))
+	})
 	handle(mux, "aliases", func(ctx context.Context, _ nothing) ([]Alias, error) { return admin.Aliases(ctx) })
 	handle(mux, "alias-add", func(ctx context.Context, r aliasRequest) (Alias, error) { return admin.AddAlias(ctx, r.Address, r.To) })
 	handle(mux, "alias-remove", func(ctx context.Context, r addressRequest) (nothing, error) {
 		return none(admin.RemoveAlias(ctx, r.Address))
 	})
+	handle(mux, "queue", admin.Queue)
+	handle(mux, "queue-show", func(ctx context.Context, r nameRequest) (QueueItem, error) { return admin.QueueShow(ctx, r.Name) })
+	handle(mux, "queue-do", admin.QueueDo)
+	handle(mux, "dkim", func(ctx context.Context, r nameRequest) ([]DKIMKey, error) { return admin.DKIMKeys(ctx, r.Name) })
 	handle(mux, "trace", func(ctx context.Context, r nameRequest) (Trace, error) { return admin.Trace(ctx, r.Name) })
 	handle(mux, "config", func(ctx context.Context, _ nothing) (settingsAnswer, error) {
 		s, err := admin.Config(ctx)
