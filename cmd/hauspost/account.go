@@ -13,7 +13,7 @@ import (
 
 func (a *app) accountCommand() *cobra.Command {
 	group := &cobra.Command{Use: "account", Short: "The people of the box", Args: cobra.NoArgs, RunE: a.group}
-	group.AddCommand(a.accountAdd(), a.accountList(), a.accountRemove(), a.accountPasswd(),
+	group.AddCommand(a.accountAdd(), a.accountList(), a.accountRemove(), a.accountPasswd(), a.accountSent(),
 		a.accountDisabled("disable", "Refuse a person's sign-ins; mail is still kept", true),
 		a.accountDisabled("enable", "Allow a person's sign-ins again", false))
 	return group
@@ -55,9 +55,9 @@ func (a *app) accountList() *cobra.Command {
 				return err
 			}
 			return a.show(map[string]any{"accounts": notNil(list)}, func(w io.Writer) {
-				table(w, "ADDRESS\tSINCE\tSIGN-IN", func(w io.Writer) {
+				table(w, "ADDRESS\tSINCE\tSIGN-IN\tSENT COPY", func(w io.Writer) {
 					for _, acc := range list {
-						fmt.Fprintf(w, "%s\t%s\t%s\n", acc.Address, acc.Created.Local().Format(time.DateOnly), signIn(acc))
+						fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", acc.Address, acc.Created.Local().Format(time.DateOnly), signIn(acc), onOff(acc.SentCopy))
 					}
 				})
 			})
@@ -70,6 +70,13 @@ func signIn(acc control.Account) string {
 		return "disabled"
 	}
 	return "allowed"
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 func (a *app) accountRemove() *cobra.Command {

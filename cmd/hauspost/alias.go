@@ -12,12 +12,15 @@ import (
 )
 
 func (a *app) aliasCommand() *cobra.Command {
-	group := &cobra.Command{Use: "alias", Short: "Addresses that lead to people", Args: cobra.NoArgs, RunE: a.group}
+	group := &cobra.Command{Use: "alias", Short: "Addresses that lead to people, here or elsewhere", Args: cobra.NoArgs, RunE: a.group}
 	group.AddCommand(&cobra.Command{
 		Use:   "add ALIAS TO...",
 		Short: "Lead mail for an address to others; @DOMAIN catches all that nobody else gets",
+		Long: "Lead mail for an address of this box to others, of this box or anywhere: mail for\n" +
+			"others is forwarded. @DOMAIN catches all that nobody else of the domain gets.",
 		Example: "  hauspost alias add info@example.org anna@example.org ben@example.org\n" +
-			"  hauspost alias add @example.org anna@example.org",
+			"  hauspost alias add @example.org anna@example.org\n" +
+			"  hauspost alias add ben@example.org ben@university.example",
 		Args: cobra.MinimumNArgs(2),
 		RunE: a.ask(func(ctx context.Context, box control.Admin, args []string) error {
 			al, err := box.AddAlias(ctx, args[0], args[1:])

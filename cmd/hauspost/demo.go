@@ -20,6 +20,7 @@ const (
 	demoDomain   = "example.test"
 	demoHostname = "mail.example.test"
 	demoOffset   = 10000
+	demoNowhere  = 26 // with the offset, a port at which nothing listens
 )
 
 // person is one of the demo box, with the password if it was made just now.
@@ -34,6 +35,7 @@ type demonstration struct {
 	Data   string   `json:"data"`
 	People []person `json:"people"`
 	Send   string   `json:"send"`
+	Submit string   `json:"submit"`
 	Read   string   `json:"read"`
 }
 
@@ -73,6 +75,9 @@ func (a *app) demoBox(ctx context.Context, offset int) (people []person, err err
 		Adjust: func(c *config.Config) {
 			c.Log.Stderr = "info"
 			c.Checks.DNS = false // example.test is in no DNS
+			c.Submission.CheckDomains = false
+			// Nothing listens there: mail for other domains waits in the queue.
+			c.Routes = []config.Route{{To: []string{"*"}, Host: "127.0.0.1", Port: offset + demoNowhere}}
 		},
 	})
 	if err != nil {
@@ -102,6 +107,8 @@ func (a *app) demoReady(r appliance.Ready, people []person) error {
 	d := demonstration{Ready: r, Data: a.data, People: people}
 	from, to := people[0], people[1]
 	d.Send = fmt.Sprintf("swaks --server %s --from %s --to %s --header 'Subject: Hello'", at(r, "smtp"), from.Address, to.Address)
+	d.Submit = fmt.Sprintf("swaks --server %s -tls --auth PLAIN --auth-user %s%s --from %s --to %s --header 'Subject: Hello'",
+		at(r, "submission"), from.Address, option("--auth-password", from.Password), from.Address, to.Address)
 	// curl asks for the password itself where it is not in the line.
 	login := to.Address
 	if to.Password != "" {
@@ -109,6 +116,14 @@ func (a *app) demoReady(r appliance.Ready, people []person) error {
 	}
 	d.Read = fmt.Sprintf("curl -k -u '%s' 'imaps://%s/INBOX;MAILINDEX=*'", login, at(r, "imaps"))
 	return a.show(d, func(w io.Writer) { printDemo(w, d) })
+}
+
+// option gives an option with its value, nothing where there is none.
+func option(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	return " " + name + " " + value
 }
 
 func printDemo(w io.Writer, d demonstration) {
@@ -126,8 +141,12 @@ func printDemo(w io.Writer, d demonstration) {
 	fmt.Fprintf(w, "\nSend a mail from a second terminal:\n  %s\n", d.Send)
 	fmt.Fprintf(w, "or without swaks:\n  printf 'From: %s\\nTo: %s\\nSubject: Hello\\n\\nIt works.\\n' | curl --crlf smtp://%s --mail-from %s --mail-rcpt %s -T -\n",
 		d.People[0].Address, d.People[1].Address, at(d.Ready, "smtp"), d.People[0].Address, d.People[1].Address)
+	fmt.Fprintf(w, "\nSubmit one as a mail program does, signed in, at %s (%s with TLS from the start):\n  %s\n",
+		at(d.Ready, "submission"), at(d.Ready, "submissions"), d.Submit)
+	fmt.Fprintf(w, "Mail for other domains goes nowhere from here: it waits in the queue.\n")
 	fmt.Fprintf(w, "\nRead the newest one:\n  %s\n", d.Read)
-	fmt.Fprintf(w, "\nLook at the box:\n  %s status --data %s\n  %s log --data %s\n\nStop it with Ctrl-C.\n", os.Args[0], d.Data, os.Args[0], d.Data)
+	fmt.Fprintf(w, "\nLook at the box:\n  %s status --data %s\n  %s log --data %s\n  %s queue list --data %s\n\nStop it with Ctrl-C.\n",
+		os.Args[0], d.Data, os.Args[0], d.Data, os.Args[0], d.Data)
 }
 
 // at gives the first address of a service, as a client on this machine would

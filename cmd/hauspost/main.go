@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "hauspost",
-		Short:         "The post office of one house: receives, keeps and serves mail",
+		Short:         "The post office of one house: receives, keeps, serves and sends mail",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -92,7 +92,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.data, "data", os.Getenv("HAUSPOST_DATA"), "the data folder (or set HAUSPOST_DATA)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON for programs")
 	root.AddCommand(a.initCommand(), a.serveCommand(), a.demoCommand(), a.domainCommand(), a.accountCommand(),
-		a.aliasCommand(), a.traceCommand(), a.logCommand(), a.statusCommand(), a.configCommand(),
+		a.aliasCommand(), a.queueCommand(), a.dkimCommand(), a.traceCommand(), a.logCommand(), a.statusCommand(), a.configCommand(),
 		a.sendmailCommand(), a.storeCommand(), a.versionCommand())
 	return root
 }

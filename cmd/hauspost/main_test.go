@@ -51,8 +51,12 @@ func TestMain(m *testing.M) {
 //	systemd                  set NOTIFY_SOCKET as systemd does
 //	told STATE               wait until systemd was told that
 //	send PORT FROM TO FILE   hand a message over by SMTP
+//	submit PORT USER PASSWORD FILE TO...  submit a message, signed in
+//	tried DIR N              wait until N rows of the queue were tried
+//	number RECIPIENT         set NUMBER and ID to the row and message for that one
 //	fetch PORT USER PASSWORD print the newest message of INBOX, read by IMAPS
 //	nodns DIR                switch off the checks that ask the DNS
+//	nowhere DIR              lead all mail for others to a port where nothing listens
 //	set KEY = VALUE          set a key of box/hauspost.toml by its last name
 //	traceid                  set ID to the message that was stored last
 //	secret FILE              set SECRET to the last password in FILE
@@ -71,7 +75,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": code, "ports": ports, "up": up, "term": terminate, "systemd": systemd, "told": told, "shape": shape,
-			"send": send, "fetch": fetch, "nodns": nodns, "set": set, "traceid": traceid,
+			"send": send, "submit": submit, "tried": tried, "number": number, "fetch": fetch, "nodns": nodns, "nowhere": nowhere,
+			"set": set, "traceid": traceid,
 			"secret": secret, "nosecret": nosecret,
 		},
 		RequireExplicitExec: true,
@@ -101,7 +106,7 @@ func ports(ts *testscript.TestScript, _ bool, _ []string) {
 		// Below the ports that systems give to outgoing connections.
 		offset := 11000 + rand.IntN(20000)
 		free := true
-		for _, port := range []int{config.PortSMTP, config.PortIMAP, config.PortIMAPS} {
+		for _, port := range []int{config.PortSMTP, config.PortSubmissions, config.PortSubmission, config.PortIMAP, config.PortIMAPS} {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+offset))
 			if err != nil {
 				free = false
@@ -114,6 +119,7 @@ func ports(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		ts.Setenv("OFFSET", strconv.Itoa(offset))
 		ts.Setenv("SMTP", strconv.Itoa(config.PortSMTP+offset))
+		ts.Setenv("SUBMISSION", strconv.Itoa(config.PortSubmission+offset))
 		ts.Setenv("IMAP", strconv.Itoa(config.PortIMAP+offset))
 		ts.Setenv("IMAPS", strconv.Itoa(config.PortIMAPS+offset))
 		return
@@ -246,7 +252,18 @@ func told(ts *testscript.TestScript, _ bool, args []string) {
 
 func send(ts *testscript.TestScript, neg bool, args []string) {
 	message := strings.ReplaceAll(ts.ReadFile(args[3]), "\n", "\r\n")
-	err := handOver("127.0.0.1:"+args[0], args[1], args[2], message)
+	err := handOver("127.0.0.1:"+args[0], nil, args[1], args[2:3], message)
+	answered(ts, neg, err)
+}
+
+func submit(ts *testscript.TestScript, neg bool, args []string) {
+	message := strings.ReplaceAll(ts.ReadFile(args[3]), "\n", "\r\n")
+	err := handOver("127.0.0.1:"+args[0], smtp.PlainAuth("", args[1], args[2], "127.0.0.1"), args[1], args[4:], message)
+	answered(ts, neg, err)
+}
+
+// answered prints why a message was not taken where that was wanted.
+func answered(ts *testscript.TestScript, neg bool, err error) {
 	if neg && err != nil {
 		fmt.Fprintln(ts.Stdout(), err)
 		return
@@ -257,8 +274,9 @@ func send(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// handOver sends a message over TLS, whoever the certificate is for.
-func handOver(server, from, to, message string) error {
+// handOver sends a message over TLS, whoever the certificate is for; auth may
+// be nil.
+func handOver(server string, auth smtp.Auth, from string, to []string, message string) error {
 	c, err := smtp.Dial(server)
 	if err != nil {
 		return err
@@ -270,11 +288,18 @@ func handOver(server, from, to, message string) error {
 	if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true}); err != nil {
 		return err
 	}
+	if auth != nil {
+		if err := c.Auth(auth); err != nil {
+			return err
+		}
+	}
 	if err := c.Mail(from); err != nil {
 		return err
 	}
-	if err := c.Rcpt(to); err != nil {
-		return err
+	for _, rcpt := range to {
+		if err := c.Rcpt(rcpt); err != nil {
+			return err
+		}
 	}
 	w, err := c.Data()
 	if err != nil {
@@ -322,8 +347,43 @@ func nodns(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	c, err := config.Load(dir)
 	ts.Check(err)
-	c.Checks.DNS = false
+	c.Checks.DNS, c.Submission.CheckDomains = false, false
 	ts.Check(c.Save(dir))
+}
+
+func nowhere(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	c, err := config.Load(dir)
+	ts.Check(err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	l.Close() // nothing listens at its port now
+	c.Routes = []config.Route{{To: []string{"*"}, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port}}
+	ts.Check(c.Save(dir))
+}
+
+func tried(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	client, err := control.Dial(ctx, ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer client.Close()
+	for {
+		list, err := client.Queue(ctx, control.QueueQuery{})
+		ts.Check(err)
+		n := 0
+		for _, r := range list.Rows {
+			if r.Attempts > 0 && r.State != control.QueueActive {
+				n++
+			}
+		}
+		if n == want {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func set(ts *testscript.TestScript, _ bool, args []string) {
@@ -334,6 +394,20 @@ func set(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%d lines set %s", len(found), args[0])
 	}
 	ts.Check(os.WriteFile(file, []byte(line.ReplaceAllLiteralString(data, args[0]+" = "+args[2])), 0o600))
+}
+
+func number(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("hauspost", "queue", "list", "--json"))
+	var list control.QueueList
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	for _, r := range list.Rows {
+		if r.Recipient == args[0] {
+			ts.Setenv("NUMBER", strconv.FormatInt(r.Number, 10))
+			ts.Setenv("ID", r.Message)
+			return
+		}
+	}
+	ts.Fatalf("nothing in the queue is for %s", args[0])
 }
 
 func traceid(ts *testscript.TestScript, _ bool, _ []string) {

@@ -49,6 +49,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) {
 		fmt.Fprintf(w, "People\t%d accounts, %d aliases, %d domains\n", s.Accounts, s.Aliases, s.Domains)
 		fmt.Fprintf(w, "Mail\t%d messages in %d mailboxes, %s; %s free\n", s.Store.Messages, s.Store.Mailboxes,
 			about(s.Store.Bytes), about(s.Store.FreeBytes))
+		printQueueStatus(w, s.Queue, now)
 		if !s.Running {
 			return
 		}
@@ -56,7 +57,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) {
 		for _, service := range []struct {
 			name   string
 			counts map[string]int64
-		}{{"SMTP", s.SMTP}, {"IMAP", s.IMAP}} {
+		}{{"SMTP", s.SMTP}, {"Submission", s.Submission}, {"Relay", s.Relay}, {"IMAP", s.IMAP}} {
 			for i, k := range slices.Sorted(maps.Keys(service.counts)) {
 				name := ""
 				if i == 0 {
@@ -68,6 +69,23 @@ func printStatus(w io.Writer, s control.Status, now time.Time) {
 		fmt.Fprintf(w, "Memory\t%s in use, %s of the system, %d goroutines\n",
 			about(int64(s.Process.HeapBytes)), about(int64(s.Process.TotalBytes)), s.Process.Goroutines)
 	})
+}
+
+func printQueueStatus(w io.Writer, q control.QueueStatus, now time.Time) {
+	fmt.Fprintf(w, "Queue\t%d waiting, %d being sent, %d held, %d dropped", q.Waiting, q.Active, q.Held, q.Dropped)
+	if !q.Oldest.IsZero() {
+		fmt.Fprintf(w, "; the oldest has waited for %s", span(now.Sub(q.Oldest)))
+	}
+	if !q.Next.IsZero() {
+		fmt.Fprintf(w, "; next try %s", relative(q.Next, now))
+	}
+	fmt.Fprintln(w)
+	if q.Local != nil {
+		fmt.Fprintf(w, "\tPROBLEM: this box reaches no other%s\n", trouble(q.Local, now))
+	}
+	for i, d := range q.Failing {
+		fmt.Fprintf(w, "\t%s: %d waiting%s\n", lane{d.Destination, d.Via}, d.Waiting, trouble(&q.Failing[i], now))
+	}
 }
 
 func until(t time.Time) string {
