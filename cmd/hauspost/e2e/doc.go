@@ -3,7 +3,8 @@
 // cut its power, and compare what it keeps with a ledger of what it promised.
 //
 // It has tests only. It must not import anything of ours: what it knows of a
-// box it knows from the command line, SMTP, IMAP and the data folder.
+// box it knows from the command line, SMTP, IMAP and the data folder, and from
+// what arrives at a far end of its own (sink).
 //
 // Three sets of tests need different things:
 //

@@ -64,7 +64,7 @@ func TestKilledWhileSending(t *testing.T) {
 	b, far := p.b, p.far
 	far.behave(troubled(chance("far end")))
 	r := chance("kills while sending")
-	total, early, acks := tally{}, 0, 0
+	total, early := tally{}, 0
 	for i := 1; i <= *kills; i++ {
 		if r.IntN(6) == 0 { // during recovery
 			ready := b.launch()
@@ -88,13 +88,13 @@ func TestKilledWhileSending(t *testing.T) {
 			t.Fatalf("at kill %d", i)
 		}
 		if i%auditEvery == 0 || i == *kills {
-			acks = p.inside.acks()
 			p.settleUp(&total)
 			if t.Failed() {
 				t.Fatalf("after kill %d", i)
 			}
 		}
 	}
+	acks := p.inside.acks()
 	t.Logf("%d kills, %d of them during the start; %d letters acknowledged; %d copies at the far end, %d again because a kill came between its answer and the box's note of it (%.1f a kill, at most %v later), %d because it gave no answer",
 		*kills, early, acks, total.copies, total.again, float64(total.again)/float64(*kills), total.latest.Round(time.Millisecond), total.unheard)
 	if acks < 5**kills || total.copies < 5**kills {
