@@ -368,11 +368,16 @@ func (p *Picker) spooled(ctx context.Context, f *folder, base string, file *open
 	if err := c.sender(ctx, s, head); err != nil {
 		return nil, err
 	}
+	seen := make(map[string]bool)
 	for _, r := range head.To {
 		addr, err := c.address(ctx, r.Address)
 		if err != nil {
 			return nil, err
 		}
+		if seen[addr.String()] {
+			continue // root and www-data are both postmaster
+		}
+		seen[addr.String()] = true
 		s.Recipients = append(s.Recipients, envelope.Recipient{Address: addr, Notify: r.Notify, ORcpt: r.ORcpt})
 	}
 	s.Content = io.MultiReader(bytes.NewReader(c.header(file.top, head)), file.rest)

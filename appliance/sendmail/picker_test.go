@@ -182,7 +182,7 @@ func (b *bench) scanAll() time.Time { return b.scan(b.t.Context()) }
 func TestPickUp(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
-	b.send("To: root, Ben <ben@example.net>\nBcc: anna\nSubject: x\n\nbody\n", "-t", "-R", "hdrs", "-V", "id", "-N", "delay", "-F", "Web Shop")
+	b.send("To: root, Ben <ben@example.net>\nBcc: anna, www-data\nSubject: x\n\nbody\n", "-t", "-R", "hdrs", "-V", "id", "-N", "delay", "-F", "Web Shop")
 	b.scanAll()
 	if b.intake.count() != 1 {
 		t.Fatalf("taken: %d; the log says %s", b.intake.count(), b.log)
@@ -199,7 +199,7 @@ func TestPickUp(t *testing.T) {
 		s.Ret != "HDRS" || s.EnvID != "id" || s.Via != "sendmail" || !strings.HasPrefix(s.Name, "spool/") {
 		t.Errorf("the envelope is %+v", s)
 	}
-	want := "To: root@example.org, Ben <ben@example.net>\r\nBcc: anna@example.org\r\nSubject: x\r\nFrom: \"Web Shop\" <www-data@example.org>\r\n\r\nbody\r\n"
+	want := "To: root@example.org, Ben <ben@example.net>\r\nBcc: anna@example.org, www-data@example.org\r\nSubject: x\r\nFrom: \"Web Shop\" <www-data@example.org>\r\n\r\nbody\r\n"
 	if got := b.intake.bodies[0]; got != want {
 		t.Errorf("the content is\n%q, want\n%q", got, want)
 	}
