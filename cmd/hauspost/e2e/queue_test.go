@@ -316,9 +316,15 @@ func TestSmarthost(t *testing.T) {
 
 // TestNeverInPlain holds that nothing goes out where the way is not as safe as
 // the owner wants it: no STARTTLS, an expired certificate, one of a stranger.
+// With one of an authority that the owner trusts it does.
 func TestNeverInPlain(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, unlimited(), "anna")
+	settings := unlimited()
+	settings["tls.extra_root"] = `"root.pem"`
+	b := newBox(t, settings, "anna")
+	trusted := newSink(t, selfSigned(t, "127.0.0.1", time.Now().AddDate(1, 0, 0)))
+	write(t, filepath.Join(b.dir, "root.pem"), string(pemOf(trusted.cert)))
+	b.route(trusted, []string{`security = "verified"`}, "trusted.test")
 	none := newSink(t, nil)
 	expired := newSink(t, selfSigned(t, "127.0.0.1", time.Now().Add(-time.Hour)))
 	unknown := newSink(t, selfSigned(t, "127.0.0.1", time.Now().AddDate(1, 0, 0)))
@@ -326,6 +332,8 @@ func TestNeverInPlain(t *testing.T) {
 	b.route(expired, []string{`security = "verified"`}, "expired.test")
 	b.route(unknown, []string{`security = "verified"`}, "unknown.test")
 	b.start()
+	b.mustSubmit("anna", note("anna", "t1", "one@trusted.test"), "one@trusted.test")
+	arrives(t, trusted, "t1 to one@trusted.test")
 	for _, d := range []string{"none", "expired", "unknown"} {
 		to := "one@" + d + ".test"
 		b.mustSubmit("anna", note("anna", d, to), to)

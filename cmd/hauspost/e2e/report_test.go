@@ -161,6 +161,10 @@ func TestReportsAsAsked(t *testing.T) {
 		return ""
 	})
 	ask("bert", "delay", "DELAY,FAILURE", "late@far.test")
+	until(t, "a report of a delay", func() bool {
+		b.must("queue", "retry", "--all")
+		return len(b.show("bert", "INBOX")) > 0
+	})
 	if r := b.reports("bert", 1)[0]; !strings.Contains(r.status, "Action: delayed") || !strings.Contains(r.status, "Will-Retry-Until: ") {
 		t.Errorf("the report of a delay is %+v", r)
 	}
