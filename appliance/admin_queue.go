@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"hauspost/appliance/control"
@@ -24,13 +25,15 @@ func (a *admin) Queue(ctx context.Context, q control.QueueQuery) (control.QueueL
 	if err != nil {
 		return control.QueueList{}, err
 	}
-	if q.State == "" {
-		f.States = []queue.State{queue.Waiting, queue.Held}
-	}
 	if f.Limit = q.Limit; f.Limit <= 0 {
 		f.Limit = math.MaxInt32
 	}
 	list, err := core.queue.List(ctx, f)
+	if err == nil && q.State == "" && slices.ContainsFunc(list.Destinations, func(d queue.Destination) bool { return d.Dropped > 0 }) {
+		// Only then does it take the time of choosing by the state.
+		f.States = []queue.State{queue.Waiting, queue.Held}
+		list, err = core.queue.List(ctx, f)
+	}
 	if err != nil {
 		return control.QueueList{}, queueKinds(err)
 	}
