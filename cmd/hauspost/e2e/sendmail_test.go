@@ -58,7 +58,7 @@ func (b *box) subjects(person string, want ...string) map[string]shown {
 	slices.Sort(have)
 	slices.Sort(want)
 	if !slices.Equal(have, want) {
-		b.t.Errorf("%s has %q, want %q", person, have, want)
+		b.t.Errorf("%s has %q, want %q; the first is\n%s", person, have, want, all[have[0]].raw)
 	}
 	return all
 }
