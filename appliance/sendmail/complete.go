@@ -31,67 +31,82 @@ type completer struct {
 // errNoDomain: without a domain of its own the box cannot complete anything.
 var errNoDomain = reply.New(450, "4.3.5", "no-domain", "The box has no domain yet")
 
-// address completes an address of the envelope: root becomes root@ the first
-// domain of the box. System mail must not get lost: where the box has nobody of
-// that name and the machine has such a user (root, cron, www-data), postmaster
-// gets it.
-func (c *completer) address(ctx context.Context, s string) (envelope.Address, error) {
+// own reads an address and tells whether it is one of the machine, which is to
+// be completed: root, root@localhost, root@ the machine's own name.
+func (c *completer) own(s string) (addr envelope.Address, own bool, err error) {
 	addr, bare, err := splitAddress(s)
 	if err != nil {
-		return addr, errMalformed("an address is malformed")
+		return addr, false, errMalformed("an address is malformed")
 	}
-	if !bare && (slices.Contains(c.facts.Domains, addr.Domain) || !isHere(addr, c.facts.Hostname, c.host)) {
-		return addr, nil
+	own = bare || !slices.Contains(c.facts.Domains, addr.Domain) && isHere(addr, c.facts.Hostname, c.host)
+	return addr, own, nil
+}
+
+// address completes an address, where it has to be.
+func (c *completer) address(ctx context.Context, s string) (envelope.Address, error) {
+	addr, own, err := c.own(s)
+	if err != nil || !own {
+		return addr, err
 	}
+	return c.complete(ctx, addr.Local, c.isUser)
+}
+
+// complete makes root@ the first domain of the box out of root. System mail must
+// not get lost: where the box has nobody of that name and the machine has such a
+// user (root, cron, www-data), it is postmaster's.
+func (c *completer) complete(ctx context.Context, local string, isUser func(string) bool) (envelope.Address, error) {
 	if len(c.facts.Domains) == 0 {
-		return addr, errNoDomain
+		return envelope.Address{}, errNoDomain
 	}
-	addr.Domain = c.facts.Domains[0]
-	_, err = c.dir.Resolve(ctx, addr)
+	addr := envelope.Address{Local: local, Domain: c.facts.Domains[0]}
+	_, err := c.dir.Resolve(ctx, addr)
 	switch {
 	case err == nil:
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), reply.Of(err).Temporary():
 		return addr, err
-	case c.isUser(addr.Local):
+	case isUser(local):
 		addr.Local = "postmaster"
 	}
 	return addr, nil
 }
 
-// sender sets the reverse-path. A user who named none is always told of errors,
+// sender gives the reverse-path. A user who named none is always told of errors,
 // by postmaster where the box does not know him.
-func (c *completer) sender(ctx context.Context, s *Spooled, head *header) (err error) {
-	if head.Sender == nil {
-		own := *c
-		own.isUser = func(string) bool { return true }
-		s.Sender, err = own.address(ctx, userLocal(head.User))
-	} else if *head.Sender != "" {
-		s.Sender, err = c.address(ctx, *head.Sender)
+func (c *completer) sender(ctx context.Context, head *header) (envelope.Address, error) {
+	switch {
+	case head.Sender == nil:
+		return c.user(ctx, head)
+	case *head.Sender == "":
+		return envelope.Address{}, nil
 	}
-	return err
+	return c.address(ctx, *head.Sender)
 }
 
-// userLocal gives a user name as a local part: not every name of a user can be
+// user gives the address of the user who sends. Not every name of a user can be
 // one.
-func userLocal(name string) string {
-	if _, bare, err := splitAddress(name); err != nil || !bare {
-		return "postmaster"
+func (c *completer) user(ctx context.Context, head *header) (envelope.Address, error) {
+	local := head.User
+	if _, bare, err := splitAddress(local); err != nil || !bare {
+		local = "postmaster"
 	}
-	return name
+	return c.complete(ctx, local, func(string) bool { return true })
 }
 
 // author gives the From field of a message that has none: of its sender, or of
 // the user if the sender is nobody.
-func (c *completer) author(head *header) []byte {
-	from := userLocal(head.User)
-	if head.Sender != nil && *head.Sender != "" {
-		from = *head.Sender
+func (c *completer) author(ctx context.Context, head *header) ([]byte, error) {
+	addr, err := c.sender(ctx, head)
+	if err == nil && addr.IsNull() {
+		addr, err = c.user(ctx, head)
 	}
-	addr, bare, err := splitAddress(from)
-	if err == nil && bare && len(c.facts.Domains) > 0 {
-		addr.Domain = c.facts.Domains[0]
+	if err != nil {
+		return nil, err
 	}
-	return []byte("From: " + phrase(head.Full) + "<" + addr.String() + ">\r\n")
+	name := head.Full
+	if name == "" && addr.Local != head.User && head.Sender == nil {
+		name = head.User
+	}
+	return []byte("From: " + phrase(name) + "<" + addr.String() + ">\r\n"), nil
 }
 
 // phrase makes a name fit to stand before an address (RFC 5322, section 3.2.5;
@@ -113,10 +128,10 @@ func phrase(name string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `" `
 }
 
-// header completes the header of a message: bare names in its address fields,
-// and a From where there is none. The header ends in an empty line.
-func (c *completer) header(h []byte, head *header) []byte {
-	var out []byte
+// header completes the header of a message: the addresses of the machine in its
+// fields, as in the envelope, and a From where there is none. The header ends in
+// an empty line.
+func (c *completer) header(ctx context.Context, h []byte, head *header) (out []byte, err error) {
 	hasFrom := false
 	for len(h) > 0 {
 		field := fieldOf(h)
@@ -131,18 +146,24 @@ func (c *completer) header(h []byte, head *header) []byte {
 			fallthrough
 		case "sender", "reply-to", "to", "cc", "bcc", "resent-from", "resent-sender", "resent-to", "resent-cc", "resent-bcc":
 			out = append(append(out, name...), ':')
-			out = c.value(out, value)
+			if out, err = c.value(ctx, out, value); err != nil {
+				return nil, err
+			}
 		default:
 			out = append(out, field...)
 		}
 	}
 	if !hasFrom {
-		out = append(out, c.author(head)...)
+		from, err := c.author(ctx, head)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, from...)
 	}
 	if !bytes.HasPrefix(h, []byte("\r\n")) {
 		out = append(out, "\r\n"...)
 	}
-	return append(out, h...)
+	return append(out, h...), nil
 }
 
 // fieldOf gives the first field of h with its folded lines.
@@ -159,74 +180,96 @@ func fieldOf(h []byte) []byte {
 	}
 }
 
-// value appends the value of an address field with its bare names completed.
-func (c *completer) value(out, value []byte) []byte {
-	if len(c.facts.Domains) == 0 {
-		return append(out, value...)
-	}
+// value appends the value of an address field with the machine's addresses
+// completed.
+func (c *completer) value(ctx context.Context, out, value []byte) ([]byte, error) {
 	at := 0
-	for _, end := range bareNames(value) {
-		out = append(append(append(out, value[at:end]...), '@'), c.facts.Domains[0]...)
-		at = end
+	for _, s := range spans(value) {
+		addr, own, err := c.own(string(value[s.start:s.end]))
+		if err != nil || !own {
+			continue // somebody else's, or none
+		}
+		if addr, err = c.complete(ctx, addr.Local, c.isUser); err != nil {
+			return nil, err
+		}
+		out = append(append(out, value[at:s.start]...), addr.String()...)
+		at = s.end
 	}
-	return append(out, value[at:]...)
+	return append(out, value[at:]...), nil
 }
 
-// bareNames finds the addresses without a domain in an address field (RFC 5322,
-// section 3.4) and gives the offset behind each. What is no address is passed
-// over.
-func bareNames(v []byte) (ends []int) {
-	var s bareScan
+// span is where an address stands.
+type span struct{ start, end int }
+
+// spans finds what may be addresses in an address field (RFC 5322, section 3.4),
+// without names, comments and groups. Of obsolete forms with white space within
+// an address nothing is said.
+func spans(v []byte) (found []span) {
+	var s scan
 	for s.i < len(v) {
-		switch c := v[s.i]; c {
-		case '(':
-			s.i = skipComment(v, s.i)
-			s.gap = true
-		case '<':
-			if end, bare := angle(v, s.i); bare {
-				ends = append(ends, end)
+		switch c := v[s.i]; {
+		case c == '(':
+			s.i, s.gap = skipComment(v, s.i), true
+		case c == '<':
+			if inner, ok := angle(v, s.i); ok {
+				found = append(found, inner)
 			}
 			for s.i < len(v) && v[s.i] != '>' {
 				s.i = next(v, s.i)
 			}
 			s.i, s.angle = min(s.i+1, len(v)), true
-		case ',', ';':
-			if s.bare() {
-				ends = append(ends, s.end)
+		case c == ',', c == ';':
+			if s.whole() {
+				found = append(found, s.span)
 			}
-			s = bareScan{i: s.i + 1}
-		case ':': // the name of a group stood before it
-			s = bareScan{i: s.i + 1}
-		case ' ', '\t', '\r', '\n':
+			s = scan{i: s.i + 1}
+		case c == ':': // the name of a group stood before it
+			s = scan{i: s.i + 1}
+		case isSpace(c):
 			s.i, s.gap = s.i+1, true
-		case '@', '.':
-			s.at = s.at || c == '@'
-			s.i, s.gap, s.joins = s.i+1, false, true
-			s.end = s.i
 		default:
-			if s.words == 0 || s.gap && !s.joins {
-				s.words++
+			if s.words == 0 || s.gap {
+				s.start, s.words = s.i, s.words+1
 			}
 			s.i = next(v, s.i)
-			s.end, s.gap, s.joins = s.i, false, false
-			s.at = s.at || isSpace(v[s.end-1]) // a quote that is not closed
+			s.end, s.gap = s.i, false
 		}
 	}
-	if s.bare() {
-		ends = append(ends, s.end)
+	if s.whole() {
+		found = append(found, s.span)
 	}
-	return ends
+	return found
 }
 
-// bareScan is the state of bareNames within one address.
-type bareScan struct {
-	i, end, words int
-	at, angle     bool
-	gap, joins    bool // white space, or a dot or "@", stands before
+// scan is the state of spans within one address.
+type scan struct {
+	span
+	i, words   int
+	angle, gap bool
 }
 
-// bare tells that the address that ended has a name and no domain.
-func (s *bareScan) bare() bool { return s.words == 1 && !s.at && !s.angle && !s.joins }
+// whole tells that what ended is one word without angle brackets.
+func (s *scan) whole() bool { return s.words == 1 && !s.angle }
+
+// angle gives the address between the angle brackets that open at i.
+func angle(v []byte, i int) (inner span, ok bool) {
+	words, gap := 0, true
+	for i++; i < len(v) && v[i] != '>'; {
+		switch c := v[i]; {
+		case c == ':', c == '<', c == ',', c == '(':
+			return inner, false
+		case isSpace(c):
+			i, gap = i+1, true
+		default:
+			if gap {
+				inner.start, words = i, words+1
+			}
+			i, gap = next(v, i), false
+			inner.end = i
+		}
+	}
+	return inner, i < len(v) && words == 1
+}
 
 // next gives the offset behind the octet or quoted string at i: the end of v if
 // the quote is not closed.
@@ -259,27 +302,4 @@ func skipComment(v []byte, i int) int {
 		}
 	}
 	return len(v)
-}
-
-// angle looks at what stands between the angle brackets that open at i.
-func angle(v []byte, i int) (end int, bare bool) {
-	words, gap := 0, true
-	for i++; i < len(v) && v[i] != '>'; {
-		switch v[i] {
-		case '@', ':', '<', ',', '(':
-			return 0, false
-		case ' ', '\t', '\r', '\n':
-			i, gap = i+1, true
-		default:
-			if gap {
-				words++
-			}
-			i, gap = next(v, i), false
-			end = i
-			if isSpace(v[end-1]) {
-				return 0, false
-			}
-		}
-	}
-	return end, i < len(v) && words == 1
 }

@@ -365,9 +365,15 @@ func (p *Picker) spooled(ctx context.Context, f *folder, base string, file *open
 	if now := p.o.Now(); s.Written.IsZero() || s.Written.After(now) {
 		s.Written = now
 	}
-	if err := c.sender(ctx, s, head); err != nil {
+	var err error
+	if s.Sender, err = c.sender(ctx, head); err != nil {
 		return nil, err
 	}
+	top, err := c.header(ctx, file.top, head)
+	if err != nil {
+		return nil, err
+	}
+	s.Content = io.MultiReader(bytes.NewReader(top), file.rest)
 	seen := make(map[string]bool)
 	for _, r := range head.To {
 		addr, err := c.address(ctx, r.Address)
@@ -380,6 +386,5 @@ func (p *Picker) spooled(ctx context.Context, f *folder, base string, file *open
 		seen[addr.String()] = true
 		s.Recipients = append(s.Recipients, envelope.Recipient{Address: addr, Notify: r.Notify, ORcpt: r.ORcpt})
 	}
-	s.Content = io.MultiReader(bytes.NewReader(c.header(file.top, head)), file.rest)
 	return s, nil
 }

@@ -199,7 +199,7 @@ func TestPickUp(t *testing.T) {
 		s.Ret != "HDRS" || s.EnvID != "id" || s.Via != "sendmail" || !strings.HasPrefix(s.Name, "spool/") {
 		t.Errorf("the envelope is %+v", s)
 	}
-	want := "To: root@example.org, Ben <ben@example.net>\r\nBcc: anna@example.org, www-data@example.org\r\nSubject: x\r\nFrom: \"Web Shop\" <www-data@example.org>\r\n\r\nbody\r\n"
+	want := "To: postmaster@example.org, Ben <ben@example.net>\r\nBcc: anna@example.org, postmaster@example.org\r\nSubject: x\r\nFrom: \"Web Shop\" <postmaster@example.org>\r\n\r\nbody\r\n"
 	if got := b.intake.bodies[0]; got != want {
 		t.Errorf("the content is\n%q, want\n%q", got, want)
 	}
