@@ -16,6 +16,7 @@ import (
 	"hauspost/appliance/accounts"
 	"hauspost/appliance/config"
 	"hauspost/appliance/control"
+	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
 	"hauspost/store"
 )
@@ -78,7 +79,7 @@ func (a *admin) parts(ctx context.Context) (*core, error) {
 	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		core, err := openCore(ctx, a.dir, a.config, slog.New(slog.DiscardHandler))
+		core, err := openCore(ctx, a.dir, a.config, slog.New(slog.DiscardHandler), nil)
 		if err == nil {
 			a.core = core
 			return core, nil
@@ -154,6 +155,21 @@ func each[A, B any](list []A, fn func(A) B) []B {
 
 // AddDomain implements control.Admin.
 func (a *admin) AddDomain(ctx context.Context, name, aliasOf string) (control.Domain, error) {
+	d, err := a.addDomain(ctx, name, aliasOf)
+	if err != nil {
+		return d, err
+	}
+	core, err := a.parts(ctx)
+	if err == nil {
+		_, err = core.dkim.Make(ctx, d.Name)
+	}
+	if err != nil {
+		return d, fmt.Errorf("the domain %s was added, but its DKIM keys could not be made; the box tries again at its next start: %w", d.Name, err)
+	}
+	return d, nil
+}
+
+func (a *admin) addDomain(ctx context.Context, name, aliasOf string) (control.Domain, error) {
 	return people(ctx, a, func(p *accounts.Accounts) (control.Domain, error) {
 		before, err := p.Domains(ctx)
 		if err != nil {
@@ -174,7 +190,19 @@ func (a *admin) AddDomain(ctx context.Context, name, aliasOf string) (control.Do
 
 // RemoveDomain implements control.Admin.
 func (a *admin) RemoveDomain(ctx context.Context, name string) error {
-	return a.change(ctx, func(p *accounts.Accounts) error { return p.RemoveDomain(ctx, name) })
+	err := a.change(ctx, func(p *accounts.Accounts) error { return p.RemoveDomain(ctx, name) })
+	if err != nil {
+		return err
+	}
+	core, err := a.parts(ctx)
+	if err != nil {
+		return err
+	}
+	domain, err := envelope.NormalizeDomain(strings.TrimSuffix(strings.TrimSpace(name), "."))
+	if err != nil {
+		return err
+	}
+	return core.dkim.Remove(ctx, domain)
 }
 
 func (a *admin) change(ctx context.Context, fn func(*accounts.Accounts) error) error {
@@ -284,7 +312,7 @@ func (a *admin) Log(ctx context.Context, q control.LogQuery, fn func(control.Log
 
 // Config implements control.Admin.
 func (a *admin) Config(context.Context) (control.Settings, error) {
-	return control.Settings{Running: a.box != nil, File: config.Path(a.dir), Keys: a.config.Map(), Text: string(a.config.Write())}, nil
+	return control.Settings{Running: a.box != nil, File: config.Path(a.dir), Keys: a.config.Map(), Text: string(a.config.Show())}, nil
 }
 
 // Verify implements control.Admin.
@@ -308,7 +336,7 @@ func (a *admin) Status(ctx context.Context) (control.Status, error) {
 		return control.Status{}, err
 	}
 	st := control.Status{Version: a.version, Hostname: a.config.Hostname, Data: a.dir, Listeners: planned(a.config),
-		TLS: control.TLSStatus{Mode: a.config.TLS.Mode}, SMTP: map[string]int64{}, IMAP: map[string]int64{}}
+		TLS: control.TLSStatus{Mode: a.config.TLS.Mode}, SMTP: map[string]int64{}, Submission: map[string]int64{}, Relay: map[string]int64{}, IMAP: map[string]int64{}}
 	domains, err1 := core.accounts.Domains(ctx)
 	people, err2 := core.accounts.List(ctx)
 	aliases, err3 := core.accounts.ListAliases(ctx)
@@ -322,7 +350,7 @@ func (a *admin) Status(ctx context.Context) (control.Status, error) {
 		a.box.status(&st)
 		st.Running, st.PID, st.Process = true, os.Getpid(), process()
 	}
-	return st, nil
+	return st, queueStatus(ctx, core.queue, &st)
 }
 
 // process reads the figures of the runtime without stopping the world.

@@ -19,8 +19,11 @@ import (
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/imapd"
 	"hauspost/appliance/maillog"
+	"hauspost/appliance/relay"
 	"hauspost/appliance/resolver"
+	"hauspost/appliance/sendmail"
 	"hauspost/appliance/smtpd"
+	"hauspost/appliance/submit"
 	"hauspost/store"
 )
 
@@ -32,10 +35,15 @@ type Box struct {
 	ring         *control.Ring
 	logger       *slog.Logger
 
+	dns   *resolver.Resolver
 	core  *core
 	certs *certs.Certs
 	smtp  *smtpd.Server
 	imap  *imapd.Server
+	// submit, relay and spool are how mail leaves; the queue is in core.
+	submit *submit.Server
+	relay  *relay.Client
+	spool  *sendmail.Picker
 	// http and https answer the certificate authority, in the mode acme.
 	http, https *answerer
 	sockets     []socket
@@ -64,7 +72,13 @@ func newBox(ctx context.Context, o ServeOptions) (*Box, error) {
 }
 
 func (b *Box) open(ctx context.Context) (err error) {
-	if b.core, err = openCore(ctx, b.dir, b.config, b.logger); err != nil {
+	if b.dns, err = resolver.New(resolver.Options{Server: b.config.Resolver.Address, Timeout: time.Duration(b.config.Resolver.Timeout)}); err != nil {
+		return fmt.Errorf("preparing DNS: %w", err)
+	}
+	if b.relay, err = newRelay(b.dir, b.config, b.dns, b.logger); err != nil {
+		return err
+	}
+	if b.core, err = openCore(ctx, b.dir, b.config, b.logger, b.relay); err != nil {
 		return err
 	}
 	if err := b.build(ctx); err != nil {
@@ -83,17 +97,13 @@ func (b *Box) open(ctx context.Context) (err error) {
 // build makes the parts between the store and the sockets.
 func (b *Box) build(ctx context.Context) (err error) {
 	c, log := b.config, maillog.Log{Logger: b.logger}
-	dns, err := resolver.New(resolver.Options{Server: c.Resolver.Address, Timeout: time.Duration(c.Resolver.Timeout)})
-	if err != nil {
-		return fmt.Errorf("preparing DNS: %w", err)
-	}
-	if b.certs, err = newCerts(ctx, b.dir, c, b.core, dns, b.logger); err != nil {
+	if b.certs, err = newCerts(ctx, b.dir, c, b.core, b.dns, b.logger); err != nil {
 		return err
 	}
 	b.http, b.https = newAnswerer(b.certs.HTTPHandler()), newAnswerer(http.NotFoundHandler())
 	var checked smtpd.Names
 	if c.Checks.DNS {
-		checked = names{dns}
+		checked = names{b.dns}
 	}
 	b.smtp = smtpd.New(smtpd.Options{
 		Hostname:        c.Hostname,
@@ -118,7 +128,7 @@ func (b *Box) build(ctx context.Context) (err error) {
 		Log:                 log,
 		Limits:              imapLimits(c),
 	})
-	return nil
+	return b.buildOutgoing(ctx)
 }
 
 // keep adds events to the trace of a message in the store: those of
@@ -168,6 +178,7 @@ func (b *Box) run(ctx context.Context, ready func() error) error {
 	serve("control", func() error { return b.control.Serve(b.admin) })
 	serving.Go(func() { b.housekeeping(ctx) })
 	serving.Go(func() { b.certs.Run(ctx) })
+	b.runOutgoing(ctx, &serving, failed)
 	err := ready()
 	if err == nil {
 		select {
@@ -189,6 +200,8 @@ func (b *Box) serve(s socket) error {
 	switch s.service {
 	case serviceSMTP:
 		return b.smtp.Serve(ctx, s.l, false)
+	case serviceSubmission, serviceSubmissions:
+		return b.submit.Serve(ctx, s.l, s.service == serviceSubmissions)
 	case serviceHTTP:
 		return b.http.serve(s.l, nil)
 	case serviceHTTPS:
@@ -204,7 +217,7 @@ func (b *Box) shutdown() {
 	defer cancel()
 	var ending sync.WaitGroup
 	for name, stop := range map[string]func(context.Context) error{
-		"smtp": b.smtp.Shutdown, "imap": b.imap.Shutdown, "control": b.control.Shutdown,
+		"smtp": b.smtp.Shutdown, "submission": b.submit.Shutdown, "imap": b.imap.Shutdown, "control": b.control.Shutdown,
 		"http": b.http.Shutdown, "https": b.https.Shutdown,
 	} {
 		ending.Go(func() {
@@ -253,6 +266,32 @@ func (b *Box) status(st *control.Status) {
 		"vanished":            int64(s.Vanished),
 		"refused":             total(s.Refused),
 	}
+	u := b.submit.Stats()
+	st.Submission = map[string]int64{
+		"connections":         int64(u.Connections.Active),
+		"connections_total":   int64(u.Connections.Accepted),
+		"connections_refused": total(u.Connections.Refused),
+		"sign_ins":            int64(u.SignIns),
+		"sign_ins_failed":     int64(u.FailedSignIns),
+		"messages":            int64(u.Messages),
+		"octets":              int64(u.Octets),
+		"answers_lost":        int64(u.AnswersLost),
+		"vanished":            int64(u.Vanished),
+		"refused":             total(u.Refused),
+	}
+	r := b.relay.Stats()
+	st.Relay = map[string]int64{
+		"connections":       int64(r.Open),
+		"connections_total": int64(r.Connections),
+		"attempts":          int64(r.Attempts),
+		"messages":          int64(r.Messages),
+		"reused":            int64(r.Reused),
+		"encrypted":         int64(r.Encrypted),
+		"verified":          int64(r.Verified),
+		"plain":             int64(r.Plain),
+	}
+	p := b.spool.Stats()
+	st.Submission["spool_waiting"], st.Submission["spool_taken"], st.Submission["spool_bad"] = int64(p.Waiting), int64(p.Taken), int64(p.Bad)
 	i := b.imap.Stats()
 	st.IMAP = map[string]int64{
 		"connections": int64(i.Connections),

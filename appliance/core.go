@@ -6,7 +6,12 @@ import (
 
 	"hauspost/appliance/accounts"
 	"hauspost/appliance/config"
+	"hauspost/appliance/deliver"
+	"hauspost/appliance/dkim"
+	"hauspost/appliance/maillog"
 	"hauspost/appliance/message"
+	"hauspost/appliance/queue"
+	"hauspost/appliance/transfer"
 	"hauspost/store"
 )
 
@@ -14,21 +19,45 @@ import (
 type core struct {
 	store    *store.Store
 	accounts *accounts.Accounts
+	dkim     *dkim.Keys
+	queue    *queue.Queue
 }
 
-// openCore opens the store, which also locks the data folder.
-func openCore(ctx context.Context, dir string, c *config.Config, logger *slog.Logger) (*core, error) {
+// openCore opens the store, which also locks the data folder. transport is nil
+// where nothing is sent: in a command on a box at rest.
+func openCore(ctx context.Context, dir string, c *config.Config, logger *slog.Logger, transport transfer.Transport) (*core, error) {
 	s, err := store.Open(ctx, storeOptions(dir, logger))
 	if err != nil {
 		return nil, plainly(dir, err)
 	}
-	return &core{store: s, accounts: accounts.New(accounts.Options{
+	k := &core{store: s, accounts: accounts.New(accounts.Options{
 		Store:     s,
 		Separator: separator(c),
 		Limits:    loginLimits(c),
 		Logger:    logger,
-	})}, nil
+	}), dkim: dkim.New(dkim.Options{Store: s, Logger: logger})}
+	log := maillog.Log{Logger: logger}
+	k.queue = queue.New(queue.Options{
+		Store:     s,
+		Transport: transport,
+		Reports:   k.reports(c, log),
+		Sent:      &deliver.Sent{Store: s, Log: log},
+		Log:       log,
+		Logger:    logger,
+		Hostname:  c.Hostname,
+		Limits:    queueLimits(c),
+		Route:     paces(c),
+	})
+	return k, nil
 }
+
+// reports is the part that delivers what the box itself has to say.
+func (k *core) reports(c *config.Config, log maillog.Log) *deliver.Reports {
+	return &deliver.Reports{Store: k.store, Directory: k.accounts, Wake: k.wake, Hostname: c.Hostname, Log: log}
+}
+
+// wake tells the queue of new rows.
+func (k *core) wake(rows []store.Queued) { k.queue.Wake(rows) }
 
 func storeOptions(dir string, logger *slog.Logger) store.Options {
 	return store.Options{Dir: dir, Index: index, Logger: logger}

@@ -56,11 +56,13 @@ func Init(ctx context.Context, o InitOptions) (made Made, err error) {
 			err = errors.Join(plainly(dir, err), undo())
 		}
 	}()
-	core, err := openCore(ctx, dir, c, slog.New(slog.DiscardHandler))
+	core, err := openCore(ctx, dir, c, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return made, err
 	}
-	err = core.accounts.AddDomain(ctx, domain, "")
+	if err = core.accounts.AddDomain(ctx, domain, ""); err == nil {
+		_, err = core.dkim.Make(ctx, domain)
+	}
 	if err = errors.Join(err, core.store.Close()); err != nil {
 		return made, err
 	}

@@ -24,6 +24,7 @@ func newInbound(core *core, c *config.Config, log maillog.Log) smtpd.Intake {
 		Store:     core.store,
 		Directory: core.accounts,
 		Scanner:   deliver.NoFilters{},
+		Wake:      core.wake,
 		Hostname:  c.Hostname,
 		Log:       log,
 		MaxHops:   c.SMTP.MaxHops,

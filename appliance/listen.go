@@ -15,11 +15,13 @@ import (
 
 // The services by the names that people see.
 const (
-	serviceSMTP  = "smtp"
-	serviceIMAP  = "imap"
-	serviceIMAPS = "imaps"
-	serviceHTTP  = "acme-http"
-	serviceHTTPS = "acme-tls"
+	serviceSMTP        = "smtp"
+	serviceSubmission  = "submission"
+	serviceSubmissions = "submissions"
+	serviceIMAP        = "imap"
+	serviceIMAPS       = "imaps"
+	serviceHTTP        = "acme-http"
+	serviceHTTPS       = "acme-tls"
 )
 
 // socket is one listener of one service.
@@ -33,6 +35,8 @@ func services(c *config.Config) []service {
 	var on []service
 	for _, s := range []service{
 		{serviceSMTP, config.PortSMTP, c.Listeners.SMTP},
+		{serviceSubmission, config.PortSubmission, c.Listeners.Submission},
+		{serviceSubmissions, config.PortSubmissions, c.Listeners.Submissions},
 		{serviceIMAP, config.PortIMAP, c.Listeners.IMAP},
 		{serviceIMAPS, config.PortIMAPS, c.Listeners.IMAPS},
 		{serviceHTTP, config.PortHTTP, c.TLS.Mode == config.ModeACME && c.TLS.ACMEHTTP},
