@@ -37,7 +37,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hauspost": main})
+	testscript.Main(m, map[string]func(){"hauspost": main, "sendmail": main, "mailq": main, "newaliases": main})
 }
 
 // TestScripts runs the real program in scripts. Beside testscript's commands
