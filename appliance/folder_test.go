@@ -79,7 +79,7 @@ func TestAtRestWaitsForAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := openCore(t.Context(), dir, c, slog.New(slog.DiscardHandler))
+	first, err := openCore(t.Context(), dir, c, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
