@@ -27,7 +27,7 @@ func TestCertificateNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	core, err := openCore(t.Context(), dir, c, logger)
+	core, err := openCore(t.Context(), dir, c, logger, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
