@@ -229,6 +229,7 @@ func TestQueueDeeds(t *testing.T) {
 	deed("reroute", "--via", other.addr, "--to", "r4@far.test")
 	deed("release", "--to", "r4@far.test")
 	b.start()
+	b.must("queue", "retry", "--to", "r2@far.test")
 	arrives(t, far, "d1 to r1@far.test", "d2 to r2@far.test")
 	arrives(t, other, "d3 to r3@far.test", "d4 to r4@far.test")
 	b.drain()
@@ -295,7 +296,7 @@ func TestSmarthost(t *testing.T) {
 	b.mustSubmit("anna", note("anna", "s1", "one@far.test"), "one@far.test")
 	until(t, "an attempt", func() bool { return b.rowFor("one@far.test").Attempts > 0 })
 	if r := b.rowFor("one@far.test"); !strings.Contains(r.Answer, "535") || !strings.Contains(r.Reading, "password") {
-		t.Errorf("a refused password: %+v", r)
+		t.Errorf("a refused password: %+v\n%s", r, b.must("queue", "show", r.ref()))
 	}
 	b.stop()
 	write(t, password, "of cards\n")
