@@ -316,7 +316,7 @@ func (a *attempt) conclude() {
 		}
 	}
 	if a.open > 0 && best >= 0 {
-		f := &a.failures[best]
+		f := a.failures[best] // a copy: Delete clears its place
 		a.res.Host, a.res.Addr, a.res.Greeting, a.res.TLS = f.host, f.addr, f.greeting, f.tls
 		a.failures = slices.Delete(a.failures, best, best+1)
 		a.settleAll(f.Outcome)
