@@ -189,6 +189,8 @@ type farSession struct {
 	encrypted bool
 	signedIn  bool
 
+	// begun tells that MAIL was accepted.
+	begun      bool
 	from, mail string
 	to         []arrival
 	chunks     []byte
@@ -261,13 +263,20 @@ func (d *farSession) command(verb, arg string) bool {
 	case "AUTH":
 		return d.auth(arg)
 	case "MAIL":
-		d.to, d.chunks = nil, nil
+		d.to, d.chunks, d.begun = nil, nil, false
 		d.from, d.mail = path(arg)
 		if d.s.user != "" && !d.signedIn {
 			return d.say("530 5.7.0 Authentication required")
 		}
-		return d.answer(step{verb: verb, arg: d.from}, "250 2.1.0 OK")
+		text := d.other(step{verb: verb, arg: d.from})
+		if text == "" {
+			text, d.begun = "250 2.1.0 OK", true
+		}
+		return d.say(text)
 	case "RCPT":
+		if !d.begun {
+			return d.say("503 5.5.1 MAIL first")
+		}
 		to, parameters := path(arg)
 		text := d.other(step{verb: verb, arg: to})
 		if text == "" {
@@ -290,7 +299,7 @@ func (d *farSession) command(verb, arg string) bool {
 	case "BDAT":
 		return d.chunk(arg)
 	case "RSET":
-		d.to, d.chunks = nil, nil
+		d.to, d.chunks, d.begun = nil, nil, false
 		return d.say("250 2.0.0 OK")
 	case "NOOP":
 		return d.say("250 2.0.0 OK")
@@ -374,7 +383,7 @@ func (d *farSession) chunk(arg string) bool {
 // take notes a letter and answers. The note comes first: once the answer is
 // on its way the test may look.
 func (d *farSession) take(content []byte) bool {
-	defer func() { d.to, d.chunks = nil, nil }()
+	defer func() { d.to, d.chunks, d.begun = nil, nil, false }()
 	id, sum, size, ok := identify(content)
 	if !ok {
 		id, size = "", len(content)
@@ -387,7 +396,7 @@ func (d *farSession) take(content []byte) bool {
 	for _, a := range d.to {
 		a.id, a.letter = id, letter{id, sum, size}
 		a.answered, a.unsure = time.Now(), text == hangUp
-		if d.s.keep {
+		if d.s.keep || !ok {
 			a.raw = content
 		}
 		d.s.copies = append(d.s.copies, a)

@@ -35,7 +35,7 @@ func (p *posting) tally(inside map[string]map[string][]found) *tally {
 		q := p.outside[a.id]
 		switch {
 		case q == nil:
-			t.fault("%q arrived for %s, which nobody sent", a.id, a.to)
+			t.fault("%q arrived for %s from %s, which nobody sent, %d octets: %.2000q", a.id, a.to, a.from, a.letter.size, a.raw)
 		case !slices.Contains(q.to, a.to):
 			t.fault("%s arrived for %s, it was for %v", a.id, a.to, q.to)
 		case a.letter != *q.letter:
