@@ -101,6 +101,10 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// given are the ports that scripts have got: they run at the same time, and the
+// boxes of one listen later than another looks whether their ports are free.
+var given sync.Map
+
 func ports(ts *testscript.TestScript, _ bool, _ []string) {
 	for range 100 {
 		// Below the ports that systems give to outgoing connections.
@@ -111,6 +115,9 @@ func ports(ts *testscript.TestScript, _ bool, _ []string) {
 			if err != nil {
 				free = false
 				break
+			}
+			if _, taken := given.LoadOrStore(port+offset, true); taken {
+				free = false
 			}
 			l.Close()
 		}
