@@ -41,9 +41,6 @@ type Queue struct {
 	// Expiry is how long a message is tried; DelayNotice when its sender is
 	// told that it waits, 0 means never.
 	Expiry, DelayNotice Duration
-	// RetryFirst is the wait after the first failure, RetryMax the longest
-	// one of a message, DestinationMax the longest one of a whole destination.
-	RetryFirst, RetryMax, DestinationMax Duration
 	// Attempts and PerDestination are how many go on at the same time.
 	Attempts, PerDestination int
 	// Pace is the least time between two attempts at one destination.
@@ -111,9 +108,6 @@ var submissionDefaults = Submission{
 var queueDefaults = Queue{
 	Expiry:         2 * 24 * hour,
 	DelayNotice:    4 * hour,
-	RetryFirst:     5 * minute,
-	RetryMax:       4 * hour,
-	DestinationMax: hour,
 	Attempts:       50,
 	PerDestination: 5,
 	Bin:            24 * hour,

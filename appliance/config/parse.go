@@ -317,8 +317,6 @@ func (p *parser) outgoing() {
 		wrong        bool
 	}{
 		{"submission.max_connections_per_address", "submission.max_connections", c.Submission.MaxConnectionsPerAddress > c.Submission.MaxConnections},
-		{"queue.retry_first", "queue.retry_max", c.Queue.RetryFirst > c.Queue.RetryMax},
-		{"queue.retry_first", "queue.destination_max", c.Queue.RetryFirst > c.Queue.DestinationMax},
 		{"queue.delay_notice", "queue.expiry", p.has("queue.delay_notice") && c.Queue.DelayNotice > c.Queue.Expiry},
 		{"queue.per_destination", "queue.attempts", c.Queue.PerDestination > c.Queue.Attempts},
 	} {
