@@ -1,8 +1,10 @@
 package appliance
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -57,13 +59,21 @@ type spoolIntake struct {
 
 var _ sendmail.Intake = (*spoolIntake)(nil)
 
-// Done implements sendmail.Intake.
+// Done implements sendmail.Intake. A report that was due when the box ended is
+// delivered first.
 func (s *spoolIntake) Done(ctx context.Context, name string) (bool, error) {
-	_, err := s.core.store.Get(ctx, kindSpool, name)
+	raw, err := s.core.store.Get(ctx, kindSpool, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil || len(raw) == 0 {
+		return err == nil, err
+	}
+	var due dueReport
+	if err := json.Unmarshal(raw, &due); err != nil {
+		return false, fmt.Errorf("reading the report that is due for %s: %w", name, err)
+	}
+	return true, s.deliverReport(ctx, name, &due)
 }
 
 // Forget implements sendmail.Intake.
@@ -84,61 +94,83 @@ func (s *spoolIntake) Names(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// maxReported is how much of the beginning of a message is kept for a report.
+// maxReported is how much of the beginning of a message is read to find its
+// header for a report.
 const maxReported = 64 << 10
+
+// dueReport is the report on recipients that cannot be, kept with the file's
+// name until it is delivered: in the commit that takes the message over, so
+// that neither mail nor report is repeated or lost.
+type dueReport struct {
+	// Message is the ID of what is reported on.
+	Message    envelope.ID      `json:"message"`
+	To         envelope.Address `json:"to"`
+	Recipients []string         `json:"recipients"`
+	Content    []byte           `json:"content"`
+}
 
 // Submit implements sendmail.Intake: recipients that cannot be are reported to
 // the sender, the others get the message.
 func (s *spoolIntake) Submit(ctx context.Context, m *sendmail.Spooled) error {
-	kept := func(tx *store.Tx) error { return tx.Put(kindSpool, m.Name, nil) }
 	now := time.Now()
 	env := &envelope.Envelope{ID: envelope.NewID(now), From: m.Sender, SMTPUTF8: m.SMTPUTF8, Body: m.Body, EnvID: m.EnvID, Ret: m.Ret, Received: now}
 	trace := s.log.NewTrace(env.ID)
 	trace.Add(maillog.Authenticated{Account: m.User, Mechanism: "command"})
 	trace.Add(maillog.Sender{From: m.Sender.String()})
-	head := &beginning{}
-	content := io.TeeReader(m.Content, head)
+	content := bufio.NewReaderSize(m.Content, maxReported)
+	head, err := content.Peek(maxReported)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	head = bytes.Clone(header(head))
 
 	refused, err := s.sort(ctx, env, m, trace)
 	if err != nil {
 		return err
 	}
-	if len(env.To) > 0 {
-		err = s.take(ctx, env, trace, m, content, func(tx *store.Tx) error {
-			if len(refused) > 0 {
-				return nil // the report keeps it
-			}
-			return kept(tx)
-		})
-		if err != nil && reply.Of(err).Temporary() {
-			s.keep(env.ID, trace.Entries())
-			return err
-		}
-		if err != nil {
-			for _, to := range env.To {
-				refused = append(refused, failed(to, reply.Of(err)))
-			}
-		}
-	} else if _, err := io.Copy(io.Discard, io.LimitReader(content, maxReported)); err != nil {
+	due, err := s.prepareReport(ctx, m, env.ID, head, refused)
+	if err != nil {
 		return err
 	}
-	if len(refused) == 0 {
+	if len(env.To) > 0 {
+		err := s.take(ctx, env, trace, m, content, due.keep(m.Name))
+		r := reply.Of(err)
+		if err != nil {
+			trace.Add(refusal("content", m.Sender, r))
+			s.keep(env.ID, trace.Entries())
+		}
+		switch {
+		case err == nil:
+		case r.Temporary():
+			return err
+		default:
+			for _, to := range env.To {
+				refused = append(refused, failed(to, r))
+			}
+			if due, err = s.prepareReport(ctx, m, env.ID, head, refused); err != nil {
+				return err
+			}
+		}
+	} else {
+		s.keep(env.ID, trace.Entries())
+	}
+	if due == nil {
 		return nil
 	}
-	return s.report(ctx, m, env, trace, head.b, refused, kept)
+	return s.deliverReport(ctx, m.Name, due)
 }
 
 // sort puts recipients that can be into the envelope, and gives those that
-// cannot. A sender who is nobody here is refused for all of them.
+// cannot. A sender at a domain elsewhere is refused for all of them.
 func (s *spoolIntake) sort(ctx context.Context, env *envelope.Envelope, m *sendmail.Spooled, trace *maillog.Trace) (refused []report.Recipient, err error) {
 	people := submitters{s.core.accounts}
 	if !m.Sender.IsNull() {
-		local, err := people.Local(ctx, m.Sender)
-		if err != nil {
+		_, err := s.core.accounts.Resolve(ctx, m.Sender)
+		if err != nil && reply.Of(err).Temporary() {
 			return nil, err
 		}
-		if !local {
-			r := reply.New(553, "5.7.1", "not-yours", fmt.Sprintf("The sender <%s> is nobody's address here", m.Sender))
+		if err != nil && reply.Of(err).Name == reply.RelayDenied.Name {
+			r := reply.New(553, "5.7.1", "not-yours", fmt.Sprintf("The sender <%s> is at no domain of this box", m.Sender))
 			for _, to := range m.Recipients {
 				refused = append(refused, failed(to, r))
 			}
@@ -172,7 +204,7 @@ func failed(to envelope.Recipient, r *reply.Reply) report.Recipient {
 
 // take hands the message to the outbound path.
 func (s *spoolIntake) take(ctx context.Context, env *envelope.Envelope, trace *maillog.Trace, m *sendmail.Spooled, content io.Reader, with func(tx *store.Tx) error) error {
-	st := s.out.Stage(ctx, env, trace, deliver.Author{Name: m.User, With: with})
+	st := s.out.Stage(ctx, env, trace, deliver.Author{Name: m.User, House: true, With: with})
 	defer st.Discard()
 	n, err := io.Copy(writerOnly{st}, content)
 	if err != nil {
@@ -185,43 +217,68 @@ func (s *spoolIntake) take(ctx context.Context, env *envelope.Envelope, trace *m
 // writerOnly keeps io.Copy from looking for other methods.
 type writerOnly struct{ io.Writer }
 
-// report tells the sender, or postmaster where the sender is nobody here, and
-// notes in the same commit that the file was taken over. What a crash repeats
-// is a report, never mail.
-func (s *spoolIntake) report(ctx context.Context, m *sendmail.Spooled, env *envelope.Envelope, trace *maillog.Trace, head []byte, refused []report.Recipient, kept func(tx *store.Tx) error) error {
-	to := m.Sender
-	if local, err := (submitters{s.core.accounts}).Local(ctx, to); err != nil {
-		return err
-	} else if !local {
-		to = envelope.Address{Local: "postmaster"}
+// prepareReport makes the report to the sender, or to postmaster where the
+// sender is nobody here. It is nil where there is nothing to report.
+func (s *spoolIntake) prepareReport(ctx context.Context, m *sendmail.Spooled, id envelope.ID, head []byte, refused []report.Recipient) (*dueReport, error) {
+	if len(refused) == 0 {
+		return nil, nil
 	}
-	ev := maillog.Reported{Action: string(report.Failed), To: to.String()}
+	due := &dueReport{Message: id, To: m.Sender}
 	for _, r := range refused {
-		ev.Recipients = append(ev.Recipients, r.Address.String())
+		due.Recipients = append(due.Recipients, r.Address.String())
+	}
+	if m.Sender.IsNull() {
+		return due, nil
+	}
+	local, err := submitters{s.core.accounts}.Local(ctx, m.Sender)
+	if err != nil {
+		return nil, err
+	}
+	if !local {
+		due.To = envelope.Address{Local: "postmaster"}
 	}
 	now := time.Now()
+	due.Content = report.Message(report.Notice{
+		Kind: report.Failed, Hostname: s.config.Hostname, To: due.To, ID: envelope.NewID(now), Now: now, Message: id, Sender: m.Sender,
+		Arrival: m.Written, EnvID: m.EnvID, Ret: m.Ret, Header: head, SMTPUTF8: m.SMTPUTF8, Recipients: refused,
+	})
+	return due, nil
+}
+
+// keep notes in a commit that the file of a name was taken over, and the report
+// that is due, if any.
+func (d *dueReport) keep(name string) func(tx *store.Tx) error {
+	return func(tx *store.Tx) error {
+		if d == nil {
+			return tx.Put(kindSpool, name, nil)
+		}
+		raw, err := json.Marshal(d)
+		if err != nil {
+			return err
+		}
+		return tx.Put(kindSpool, name, raw)
+	}
+}
+
+// deliverReport delivers a report and notes in the same commit that it is not
+// due any more.
+func (s *spoolIntake) deliverReport(ctx context.Context, name string, due *dueReport) error {
+	done := func(tx *store.Tx) error { return tx.Put(kindSpool, name, nil) }
+	ev := maillog.Reported{Action: string(report.Failed), To: due.To.String(), Recipients: due.Recipients}
 	err := queue.ErrNobody
-	if !m.Sender.IsNull() {
+	if len(due.Content) > 0 {
 		var id envelope.ID
-		id, err = s.reports.Report(ctx, to, report.Message(report.Notice{
-			Kind: report.Failed, Hostname: s.config.Hostname, To: to, ID: envelope.NewID(now), Now: now, Message: env.ID, Sender: m.Sender,
-			Arrival: m.Written, EnvID: m.EnvID, Ret: m.Ret, Header: header(head), SMTPUTF8: m.SMTPUTF8, Recipients: refused,
-		}), kept)
+		id, err = s.reports.Report(ctx, due.To, due.Content, done)
 		ev.Report = string(id)
 	}
 	if errors.Is(err, queue.ErrNobody) {
 		ev.To, ev.Problem = "", "nobody can be told"
-		err = s.core.store.Update(ctx, kept)
+		err = s.core.store.Update(ctx, done)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("reporting on message %s: %w", due.Message, err)
 	}
-	before := len(trace.Entries())
-	trace.Add(ev)
-	if len(env.To) == 0 {
-		before = 0 // nothing of it was kept yet
-	}
-	s.keep(env.ID, trace.Entries()[before:])
+	s.keep(due.Message, []maillog.Entry{s.log.Emit(due.Message, ev)})
 	return nil
 }
 
@@ -231,15 +288,4 @@ func header(head []byte) []byte {
 		return head[:i+2]
 	}
 	return head
-}
-
-// beginning keeps the first octets of what is written to it.
-type beginning struct{ b []byte }
-
-// Write implements io.Writer.
-func (w *beginning) Write(p []byte) (int, error) {
-	if room := maxReported - len(w.b); room > 0 {
-		w.b = append(w.b, p[:min(len(p), room)]...)
-	}
-	return len(p), nil
 }

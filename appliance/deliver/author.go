@@ -134,6 +134,8 @@ func (m *Submission) owns(addr envelope.Address) error {
 		}
 		if r := reply.Of(err); r.Temporary() {
 			return r
+		} else if m.by.House && r.Name != reply.RelayDenied.Name {
+			return nil
 		}
 		return reply.New(553, "5.7.1", "not-yours", fmt.Sprintf("The address <%s> in From is nobody's here", addr)).Because(err)
 	}

@@ -74,9 +74,12 @@ func NewOutbound(o OutboundOptions) *Outbound {
 // Author is who submits a message.
 type Author struct {
 	// Account is the ID of the account that signed in; empty for a trusted
-	// network and for the sendmail command, which may write for all addresses
-	// of the box.
+	// network and for the sendmail command, which may write for everybody of
+	// the box.
 	Account string
+	// House tells that also addresses that nobody has are the author's, as long
+	// as they are at a domain of the box: programs write as noreply@.
+	House bool
 	// Name is what the author is called in answers: the login name.
 	Name string
 	// With, if set, is done in the commit that takes the message; see

@@ -199,6 +199,18 @@ func TestOutboundOfTheHouse(t *testing.T) {
 	}
 }
 
+// Programs of the house write as anybody there, also as nobody.
+func TestOutboundOfPrograms(t *testing.T) {
+	t.Parallel()
+	f := newOffice(t, nil)
+	for from, ok := range map[string]bool{"noreply@example.test": true, "bob@example.test": true, "eve@away.example": false} {
+		err := f.submit(t, Author{Name: "www-data", House: true}, submission("eve@away.example"), "From: "+from+"\r\n\r\n", 100)
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", from, err)
+		}
+	}
+}
+
 // What has no header, no empty line or nothing at all leaves as a message.
 func TestOutboundCompletes(t *testing.T) {
 	t.Parallel()
@@ -348,7 +360,14 @@ func TestReports(t *testing.T) {
 	if item, err := queue.ItemOf(&f.rows[0]); err != nil || !item.Sender.IsNull() || item.Kind != queue.KindReport || item.Recipient.Notify != "NEVER" {
 		t.Errorf("%+v, %v", item, err)
 	}
-	if _, err := r.Report(t.Context(), envelope.MustAddress("nobody@example.test"), []byte(content), with); !errors.Is(err, queue.ErrNobody) || did != 2 {
+	if _, err := r.Report(t.Context(), envelope.MustAddress("noreply@example.test"), []byte(content), with); err != nil || did != 3 {
+		t.Errorf("%v, %d", err, did)
+	}
+	if got := read(t, f.store, "a", "INBOX"); len(got) != 2 {
+		t.Errorf("postmaster has %d", len(got))
+	}
+	r.Directory = people{}
+	if _, err := r.Report(t.Context(), envelope.MustAddress("nobody@example.test"), []byte(content), with); !errors.Is(err, queue.ErrNobody) || did != 3 {
 		t.Errorf("%v, %d", err, did)
 	}
 }

@@ -26,7 +26,8 @@ type Reports struct {
 }
 
 // Report delivers a message of the box, with the null reverse-path, and runs
-// with in the same commit. queue.ErrNobody where nobody can get it.
+// with in the same commit. What is for an address of the box that nobody has
+// goes to postmaster. queue.ErrNobody where nobody can get it.
 func (r *Reports) Report(ctx context.Context, to envelope.Address, content []byte, with func(tx *store.Tx) error) (envelope.ID, error) {
 	now := time.Now
 	if r.Now != nil {
@@ -38,6 +39,10 @@ func (r *Reports) Report(ctx context.Context, to envelope.Address, content []byt
 	trace.Add(maillog.Composed{To: to.String()})
 	routes := &routes{}
 	targets, err := r.Directory.Resolve(ctx, to)
+	if err != nil && reply.Of(err).Name == reply.UnknownRecipient.Name {
+		// A program wrote as noreply@: the owner may want to know.
+		targets, err = r.Directory.Resolve(ctx, envelope.Address{Local: "postmaster", Domain: to.Domain})
+	}
 	switch {
 	case err != nil && reply.Of(err).Name == reply.RelayDenied.Name:
 		targets = []envelope.Target{{Address: to}}
