@@ -117,7 +117,7 @@ func invalid(format string, args ...any) error {
 
 func notQueued(ref string) error {
 	return &control.Error{Kind: control.KindNotFound,
-		Text: fmt.Sprintf("%s is not in the queue: what is done with leaves it, and `hauspost trace ID` tells what became of a message", ref)}
+		Text: fmt.Sprintf("%s is not in the queue: what was delivered or given up leaves it; `hauspost trace ID` tells what became of a message", ref)}
 }
 
 // queueKinds puts errors of the queue into the kinds of control.
@@ -225,7 +225,7 @@ func queueStatus(ctx context.Context, q *queue.Queue, st *control.Status) error 
 		return err
 	}
 	st.Queue = control.QueueStatus{
-		Waiting: s.Waiting, Active: s.Active, Held: s.Held, Dropped: s.Dropped, Oldest: s.Oldest, Next: s.NextDue,
+		Waiting: s.Waiting, Active: s.Active, Held: s.Held, Dropped: s.Dropped, Oldest: s.Oldest,
 		Failing: each(s.Failing, queueDestination),
 	}
 	if s.Local != nil {
@@ -234,7 +234,26 @@ func queueStatus(ctx context.Context, q *queue.Queue, st *control.Status) error 
 		st.Queue.Local = &local
 	}
 	if st.Running {
+		st.Queue.Next = nextTry(s)
 		st.Relay["delivered"], st.Relay["deferred"], st.Relay["failed"] = int64(s.Delivered), int64(s.Deferred), int64(s.Failed)
 	}
 	return nil
+}
+
+// nextTry is when something is tried next: rows that are due already wait for
+// their destination, where it fails.
+func nextTry(s queue.Stats) time.Time {
+	if s.NextDue.After(time.Now()) {
+		return s.NextDue
+	}
+	next := s.NextDue
+	for i, d := range s.Failing {
+		if i == 0 || d.Failing.Next.Before(next) {
+			next = d.Failing.Next
+		}
+	}
+	if s.Local != nil && s.Local.Next.After(next) {
+		next = s.Local.Next
+	}
+	return next
 }

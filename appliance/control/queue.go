@@ -144,8 +144,8 @@ type QueueStatus struct {
 	Active  int `json:"active"`
 	Held    int `json:"held"`
 	Dropped int `json:"dropped"`
-	// Oldest is when the oldest one that waits was accepted, Next when the
-	// next attempt is made.
+	// Oldest is when the oldest one that waits was accepted, Next when a
+	// running box makes the next attempt.
 	Oldest time.Time `json:"oldest,omitzero"`
 	Next   time.Time `json:"next,omitzero"`
 	// Failing are the destinations of which nothing can be reached.
