@@ -29,6 +29,7 @@ type attempt struct {
 func (q *Queue) begin(ctx context.Context) {
 	now := q.o.Now()
 	q.lanes, q.ready, q.timers, q.busy = map[string]*lane{}, nil, nil, map[int64]bool{}
+	q.missing = map[int64]bool{}
 	q.local, q.localWait, q.probing, q.high, q.lastWall, q.lastGood = nil, wait{}, false, 0, now, time.Time{}
 	q.readTotals(ctx, now)
 	err := q.o.Store.List(ctx, failingKind, func(key string, value []byte) error {
@@ -71,6 +72,9 @@ func (q *Queue) readTotals(ctx context.Context, now time.Time) {
 		}
 		return
 	}
+	// What was committed until now is in the totals.
+	q.blind = false
+	clear(q.missing)
 	listed := make(map[string]bool, len(totals))
 	for _, t := range totals {
 		if t.Waiting == 0 {
@@ -84,8 +88,8 @@ func (q *Queue) readTotals(ctx context.Context, now time.Time) {
 		switch {
 		case t.NextDue > now.UnixMilli():
 			l.next, l.unknown = t.NextDue, false
-		case l.active == 0 && len(l.window) == 0:
-			l.exhausted, l.unknown = false, true
+		default:
+			l.window, l.exhausted, l.unknown = nil, false, true
 		}
 		q.makeReady(l)
 	}
@@ -107,14 +111,14 @@ func (q *Queue) adopt(now time.Time) {
 		// Some rows were not noted: the store has them all.
 		q.totalsAt = wait{}
 		for _, l := range q.lanes {
-			l.exhausted = false
+			l.window, l.exhausted = nil, false
 		}
 	}
 	for _, r := range woken {
-		// A number that was left out belongs to a row of which nobody told yet,
-		// and which comes first.
-		gap := q.high == 0 || r.id > q.high+1
-		q.high = max(q.high, r.id)
+		known := q.inOrder(r.id)
+		if r.held {
+			continue
+		}
 		l := q.lane(r.destination)
 		switch {
 		case q.busy[r.id] || r.id <= l.maxSeen:
@@ -122,13 +126,42 @@ func (q *Queue) adopt(now time.Time) {
 			if l.next == 0 || r.due < l.next {
 				l.next = r.due
 			}
-		case l.exhausted && !gap && len(l.window) < windowSize:
+		case l.exhausted && known && len(l.window) < windowSize:
 			l.window, l.maxSeen = append(l.window, r.slot), r.id
-		default:
+		case known:
 			l.exhausted = false
+		default:
+			l.window, l.exhausted = nil, false
 		}
 		q.makeReady(l)
 	}
+}
+
+// maxMissing bounds the numbers that are waited for.
+const maxMissing = 1024
+
+// inOrder notes a number that Wake told of, and says whether all lower ones
+// were told of as well. Rows that are committed together are told of by
+// several goroutines, so that the later one may come first: as long as a number
+// is missing, what is due must be read from the store.
+func (q *Queue) inOrder(id int64) bool {
+	switch {
+	case q.high == 0:
+		q.blind = true
+	case id > q.high+1+maxMissing:
+		q.blind = true
+	case id <= q.high:
+		delete(q.missing, id)
+	default:
+		for n := q.high + 1; n < id; n++ {
+			q.missing[n] = true
+		}
+	}
+	q.high = max(q.high, id)
+	if len(q.missing) > maxMissing {
+		q.blind = true
+	}
+	return !q.blind && len(q.missing) == 0
 }
 
 // plan chooses what to try now, and says after which time to ask again at the

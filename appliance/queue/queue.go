@@ -137,8 +137,11 @@ type Queue struct {
 	// busy are the rows in an attempt or claimed otherwise.
 	busy   map[int64]bool
 	active int
-	// high is the highest number that Wake told of.
-	high int64
+	// high is the highest number that Wake told of, missing are lower ones that
+	// it has not told of yet; blind: there may be others.
+	high    int64
+	missing map[int64]bool
+	blind   bool
 	// local is set while this side has no network; localWait has to pass before
 	// one probe, probing tells that it is under way. localGen counts its
 	// changes, lastGood is when another server was last heard of.
@@ -167,6 +170,8 @@ type fresh struct {
 	slot
 	destination string
 	due         int64
+	// held: it came into the world in another state than Waiting.
+	held bool
 }
 
 // New makes a queue. Nothing happens before Run.
@@ -206,9 +211,7 @@ func (q *Queue) Wake(rows []store.Queued) {
 				break
 			}
 			r := &rows[i]
-			if r.State == uint8(Waiting) {
-				q.woken = append(q.woken, fresh{slot{r.ID, r.Msg, r.Size}, r.Destination, r.Due})
-			}
+			q.woken = append(q.woken, fresh{slot{r.ID, r.Msg, r.Size}, r.Destination, r.Due, r.State != uint8(Waiting)})
 		}
 	}
 	q.wakeMu.Unlock()
