@@ -124,7 +124,7 @@ var fences = map[string][]string{
 	cobra:                              {"cmd/hauspost"},
 	"github.com/pelletier/go-toml/v2":  {"appliance/config"},
 	"github.com/coreos/go-systemd/v22": {"appliance"},
-	"github.com/xdg-go/scram":          {"appliance/accounts", "appliance/relay"},
+	"github.com/xdg-go/scram":          {"appliance/accounts", "appliance/relay/..."},
 	"golang.org/x/crypto/argon2":       {"appliance/accounts"},
 	"golang.org/x/crypto/acme":         {"appliance/certs"},
 	"github.com/emersion/go-imap/v2/imapclient": none,

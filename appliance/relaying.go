@@ -96,13 +96,22 @@ func paces(c *config.Config) func(domain, via string) (time.Duration, int) {
 
 func relayLimits(c *config.Config) relay.Limits {
 	r := c.Relay
+	usual := relay.Limits{}.WithDefaults()
+	command := time.Duration(r.CommandTimeout)
 	return relay.Limits{
-		Connect:  time.Duration(r.ConnectTimeout),
-		Command:  time.Duration(r.CommandTimeout),
-		Final:    time.Duration(r.DataTimeout),
-		Idle:     orNone(r.Idle),
-		Messages: r.MessagesPerConnection,
-		PerHost:  r.PerHost,
+		Connect: time.Duration(r.ConnectTimeout),
+		Command: command,
+		// An owner who waits less for a command waits less for these, too.
+		Greeting:  min(command, usual.Greeting),
+		Handshake: min(command, usual.Handshake),
+		DataStart: min(command, usual.DataStart),
+		Block:     min(command, usual.Block),
+		Final:     time.Duration(r.DataTimeout),
+		Idle:      orNone(r.Idle),
+		Messages:  r.MessagesPerConnection,
+		PerHost:   r.PerHost,
+		// The queue's own number bounds them.
+		Connections: max(usual.Connections, c.Queue.Attempts),
 	}
 }
 
@@ -122,7 +131,7 @@ func queueLimits(c *config.Config) queue.Limits {
 func submissionLimits(c *config.Config) submit.Limits {
 	s := c.Submission
 	l := engineLimits(c)
-	l.Exempt = nil
+	l.Exempt, l.AuthFailures = nil, s.MaxLoginFailures
 	l.Recipients = s.MaxRecipients
 	l.Connections, l.ConnectionsPerAddress, l.ConnectionRate = s.MaxConnections, s.MaxConnectionsPerAddress, s.ConnectionRate
 	l.Messages, l.Errors, l.BadRecipients = s.MaxMessages, s.MaxErrors, s.MaxBadRecipients
@@ -130,6 +139,7 @@ func submissionLimits(c *config.Config) submit.Limits {
 	l.ContentTimeout, l.WriteTimeout, l.HandshakeTimeout = time.Duration(s.ContentTimeout), time.Duration(s.WriteTimeout), time.Duration(s.HandshakeTimeout)
 	return submit.Limits{
 		Limits:            l,
+		DNSTimeout:        time.Duration(c.Checks.Timeout),
 		MessagesPerHour:   orUnlimited(s.MessagesPerHour),
 		RecipientsPerHour: orUnlimited(s.RecipientsPerHour),
 	}
