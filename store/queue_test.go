@@ -287,6 +287,27 @@ func TestIndexOfTheVersionBefore(t *testing.T) {
 	mustVerify(t, s)
 }
 
+// Verify compares what holds messages with what they count.
+func TestVerifyCountsHolders(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir())
+	fill(t, s)
+	waitReaped(t, s)
+	mustVerify(t, s)
+	for _, q := range []string{
+		"UPDATE message SET refs = refs + 1 WHERE id = (SELECT min(msg) FROM queue)",
+		"DELETE FROM message WHERE id = (SELECT max(msg) FROM queue)",
+	} {
+		if err := sqlNow(s, q); err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Verify(t.Context())
+		if err != nil || len(r.Problems) == 0 {
+			t.Errorf("%s: %+v, %v", q, r, err)
+		}
+	}
+}
+
 // benchQueue makes a queue of n rows for some hundred destinations.
 func benchQueue(b *testing.B, n int) *Store {
 	b.Helper()

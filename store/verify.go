@@ -195,13 +195,20 @@ func (s *Store) verifyIndex(ctx context.Context, r *Report) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("checking the mailboxes: %w", err)
 	}
-	var lost int64
-	err = s.readers.QueryRowContext(ctx, "SELECT count(*) FROM placement p LEFT JOIN message m ON m.id = p.msg WHERE m.id IS NULL").Scan(&lost)
-	if err != nil {
-		return fmt.Errorf("checking the mailboxes: %w", err)
-	}
-	if lost > 0 {
-		r.Problems = append(r.Problems, Problem{Kind: "index", File: "hauspost.db", Text: fmt.Sprintf("%d entries of mailboxes name no message", lost), Remedy: remedyRebuild})
+	for _, check := range []struct{ query, text string }{
+		{"SELECT count(*) FROM placement p LEFT JOIN message m ON m.id = p.msg WHERE m.id IS NULL", "%d entries of mailboxes name no message"},
+		{"SELECT count(*) FROM queue q LEFT JOIN message m ON m.id = q.msg WHERE m.id IS NULL", "%d rows of the queue name no message"},
+		{`SELECT count(*) FROM message m LEFT JOIN (SELECT msg, count(*) AS n FROM (SELECT msg FROM placement
+			UNION ALL SELECT msg FROM queue UNION ALL SELECT msg FROM tombstone WHERE msg IS NOT NULL) GROUP BY msg) h
+			ON h.msg = m.id WHERE m.refs <> coalesce(h.n, 0)`, "%d messages are not held as often as they are counted"},
+	} {
+		var n int64
+		if err := s.readers.QueryRowContext(ctx, check.query).Scan(&n); err != nil {
+			return fmt.Errorf("checking the index: %w", err)
+		}
+		if n > 0 {
+			r.Problems = append(r.Problems, Problem{Kind: "index", File: "hauspost.db", Text: fmt.Sprintf(check.text, n), Remedy: remedyRebuild})
+		}
 	}
 	return nil
 }
