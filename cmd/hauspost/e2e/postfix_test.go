@@ -107,7 +107,7 @@ func newPostfix(t *testing.T, b *box) *postfix {
 	write(t, filepath.Join(etc, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 	write(t, filepath.Join(etc, "main.cf"), fmt.Sprintf(postfixMain, dir, 65534, domain, port(b.smtp)))
 	write(t, filepath.Join(etc, "master.cf"), fmt.Sprintf(postfixServices, p.addr))
-	write(t, filepath.Join(etc, "people"), "bob@peer.test bob/\nlate@peer.test late/\ngrüße@peer.test gruesse/\n")
+	write(t, filepath.Join(etc, "people"), "bob@peer.test bob/\nlate@peer.test late/\ngrün@peer.test gruen/\n")
 	write(t, filepath.Join(etc, "access"), "late@peer.test 450 4.2.0 Greylisted, see you later\n")
 	command(t, "sh", "-c", "chmod 644 "+etc+"/*")
 	t.Cleanup(func() {
@@ -188,22 +188,20 @@ func TestPostfix(t *testing.T) {
 		t.Errorf("it was not encrypted: %.2000s", raw)
 	}
 
-	submitUTF8(t, b, note("anna", "utf8", "grüße@peer.test"), "grüße@peer.test")
-	if raw := p.mail("gruesse", 1)[0]; !strings.Contains(raw, "with UTF8SMTPS id ") {
+	submitUTF8(t, b, note("anna", "utf8", "grün@peer.test"), "grün@peer.test")
+	if raw := p.mail("gruen", 1)[0]; !strings.Contains(raw, "with UTF8SMTPS id ") {
 		t.Errorf("an address in UTF-8: %s", raw)
 	}
-	t.Run("refused", func(t *testing.T) {
-		b.mustSubmit("anna", note("anna", "r1", "nobody@peer.test"), "nobody@peer.test")
-		if r := b.reports("anna", 1)[0]; !strings.Contains(r.status, "Status: 5.1.1") || !strings.Contains(r.status, "nobody@peer.test") {
-			t.Errorf("the report is %+v", r)
-		}
-		if err := b.empty("anna"); err != nil {
-			t.Fatal(err)
-		}
-	})
-	t.Run("greylisted", func(t *testing.T) { greylisted(t, b, p) })
-	t.Run("notify", func(t *testing.T) { notifies(t, b) })
-	t.Run("inbound", func(t *testing.T) { inbound(t, b, p) })
+	b.mustSubmit("anna", note("anna", "r1", "nobody@peer.test"), "nobody@peer.test")
+	if r := b.reports("anna", 1)[0]; !strings.Contains(r.status, "Status: 5.1.1") || !strings.Contains(r.status, "nobody@peer.test") {
+		t.Errorf("the report is %+v", r)
+	}
+	if err := b.empty("anna"); err != nil {
+		t.Fatal(err)
+	}
+	greylisted(t, b, p)
+	notifies(t, b)
+	inbound(t, b, p)
 	b.drain()
 	b.stop()
 	b.mustVerify()
@@ -247,7 +245,8 @@ func greylisted(t *testing.T, b *box, p *postfix) {
 	if out, err := p.run("reload"); err != nil {
 		t.Fatalf("reload: %v, %s", err, out)
 	}
-	b.must("queue", "retry", "--all")
+	// A process of Postfix has the old list as long as its connection lives.
+	b.drain()
 	if raw := p.mail("late", 1)[0]; !strings.Contains(raw, "Subject: g1\n") {
 		t.Errorf("it got %s", raw)
 	}

@@ -203,7 +203,7 @@ func muttSubmits(t *testing.T, h *submitting, program string) {
 
 func phpSubmits(t *testing.T, h *submitting) {
 	code := fmt.Sprintf(`exit(mail("php-mail@far.test, bob@%s", "By PHP", "Hello\nfrom PHP", "From: php@%s\r\nReply-To: php@%s", "-fphp@%s") ? 0 : 1);`, domain, domain, domain, domain)
-	well(t, folder(t), "php", "-n", "-d", "sendmail_path="+h.sendmail+" -t -i", "-r", code)
+	well(t, folder(t), "php", "-n", "-d", `sendmail_path="`+h.sendmail+` -t -i"`, "-r", code)
 	h.came(t, "php", "php-mail", "\r\nSubject: By PHP\r\n", "\r\nReply-To: php@"+domain+"\r\n", "\r\n\r\nHello\r\nfrom PHP\r\n")
 }
 
