@@ -42,6 +42,8 @@ type failure struct {
 	transfer.Outcome
 	host, greeting, tls string
 	addr                netip.AddrPort
+	// reached: there was a connection.
+	reached bool
 }
 
 // Attempt hands m over, as transfer.Transport says.
@@ -227,15 +229,16 @@ func (a *attempt) hold(k *conn) (let func() bool) {
 	})
 }
 
-// allSent is the point from which on a message that is called off could have
-// been taken: its answer gets a last chance, and as much time as it needs.
+// allSent comes before the octets that make a message whole: from there on one
+// that is called off could have been taken, so that its answer gets a last
+// chance, and as much time as it needs.
 func (a *attempt) allSent(k *conn) {
 	a.total.Stop()
 	if !a.let() {
 		return
 	}
 	k.nc.SetDeadline(time.Now().Add(a.c.l.Final))
-	a.let = context.AfterFunc(a.parent, func() { k.nc.SetReadDeadline(time.Now().Add(a.c.l.Grace)) })
+	a.let = context.AfterFunc(a.parent, func() { k.nc.SetDeadline(time.Now().Add(a.c.l.Grace)) })
 }
 
 // calledOff says why ctx ended.
@@ -278,8 +281,8 @@ func (a *attempt) fail(t *target, ap netip.AddrPort, o transfer.Outcome) {
 		}
 	}
 	fl := failure{Outcome: o, host: t.host, addr: ap}
-	if a.res.Addr == ap {
-		fl.greeting, fl.tls = a.res.Greeting, a.res.TLS
+	if ap.IsValid() && a.res.Addr == ap {
+		fl.reached, fl.greeting, fl.tls = true, a.res.Greeting, a.res.TLS
 	}
 	a.failures = append(a.failures, fl)
 }
@@ -317,7 +320,10 @@ func (a *attempt) conclude() {
 	}
 	if a.open > 0 && best >= 0 {
 		f := a.failures[best] // a copy: Delete clears its place
-		a.res.Host, a.res.Addr, a.res.Greeting, a.res.TLS = f.host, f.addr, f.greeting, f.tls
+		a.res.Host, a.res.Addr, a.res.Greeting, a.res.TLS = "", netip.AddrPort{}, "", ""
+		if f.reached {
+			a.res.Host, a.res.Addr, a.res.Greeting, a.res.TLS = f.host, f.addr, f.greeting, f.tls
+		}
 		a.failures = slices.Delete(a.failures, best, best+1)
 		a.settleAll(f.Outcome)
 	}

@@ -124,6 +124,7 @@ var signs = []sign{
 	{name: "rate-limited", codes: []int{421}, enhanced: []string{".7.0", ".7.1"}},
 	{name: "unknown-recipient", enhanced: []string{".1.1"}},
 	{name: "unknown-recipient", class: 5, verbs: []string{"RCPT"}, words: []string{"user unknown", "unknown user", "no such user", "no such person", "no such recipient", "no such mailbox", "recipient unknown", "unknown recipient", "does not exist", "user not found", "recipient not found", "no mailbox", "mailbox not found", "invalid recipient"}},
+	{name: "refused", codes: []int{530}},
 	{name: "sender-refused", class: 5, verbs: []string{"MAIL"}},
 	{name: "sender-refused", enhanced: []string{".1.7", ".1.8"}},
 	{name: "refused-content", class: 4, verbs: afterContent, enhanced: []string{".6.0", ".7.1"}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -149,6 +150,19 @@ func (d *dotWriter) end() error {
 	}
 	_, err := io.WriteString(d.w, end)
 	return err
+}
+
+// sendChunk writes a small message as one chunk, all but what is in the buffer
+// of k.
+func (a *attempt) sendChunk(k *conn) error {
+	n := len(a.small)
+	k.nc.SetDeadline(time.Now().Add(k.c.l.Block))
+	k.w.WriteString("BDAT " + strconv.Itoa(n) + " LAST\r\n")
+	if n == 0 {
+		return nil
+	}
+	k.w.Write(a.small[:n-1]) // an error stays
+	return k.w.WriteByte(a.small[n-1])
 }
 
 // sendData writes the content for DATA, all but what is in the buffer of k.

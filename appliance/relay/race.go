@@ -101,8 +101,8 @@ func (a *attempt) dialOutcome(t *target, ap netip.AddrPort, err error) transfer.
 	scope, name, text := transfer.ScopeDestination, "no-server", err.Error()
 	var ne net.Error
 	switch {
-	case a.parent.Err() != nil:
-		return *interrupted("connect")
+	case a.ctx.Err() != nil:
+		return *a.calledOff("connect")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		text = "connection refused"
 	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

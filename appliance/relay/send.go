@@ -3,7 +3,6 @@ package relay
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"hauspost/appliance/transfer"
@@ -180,6 +179,10 @@ func (x *transaction) mailRefused(rep *reply) *fault {
 	if rep.code == 421 {
 		return &fault{Outcome: o}
 	}
+	if rep.code == 530 && x.k.owned {
+		// The owner can mend it, by a user and a password.
+		o.Status, o.Scope, o.Name = transfer.Deferred, transfer.ScopeDestination, "auth-failed"
+	}
 	x.settle(x.to, o)
 	if !x.piped {
 		return nil
@@ -276,13 +279,14 @@ func (x *transaction) content() *fault {
 	a, k := x.a, x.k
 	var err error
 	if x.bdat {
-		k.w.WriteString("BDAT " + strconv.Itoa(len(a.small)) + " LAST\r\n")
-		k.nc.SetDeadline(time.Now().Add(k.c.l.Block))
-		_, err = k.w.Write(a.small)
+		err = a.sendChunk(k)
 	} else {
 		err = a.sendData(k)
 	}
 	if err == nil {
+		// The last octets wait in the buffer: what happens before they leave
+		// cannot have sent the message.
+		a.allSent(k)
 		err = k.w.Flush()
 	}
 	switch {
@@ -294,7 +298,6 @@ func (x *transaction) content() *fault {
 	case err != nil:
 		return x.cutShort(err)
 	}
-	a.allSent(k)
 	rep, err := k.readReply()
 	if err == nil {
 		return x.final(rep)

@@ -83,7 +83,7 @@ func (a *attempt) start(t *target, nc net.Conn, ap netip.AddrPort, plain bool) (
 		c: a.c, nc: nc, raw: nc, host: t.host, addr: ap, slot: t.slot,
 		r: bufio.NewReaderSize(nc, maxLine), w: bufio.NewWriterSize(nc, writeSize),
 	}
-	if t.owned {
+	if k.owned = t.owned; k.owned {
 		k.secrets = secretsOf(t.route)
 	}
 	a.c.connections.Add(1)
@@ -161,8 +161,8 @@ func (k *conn) greet() *fault {
 	if f != nil {
 		return f
 	}
-	k.greeting, _, _ = strings.Cut(transfer.Sanitize(rep.words(0)), " ")
 	if rep.code == 220 {
+		k.greeting, _, _ = strings.Cut(transfer.Sanitize(rep.words(0)), " ")
 		return nil
 	}
 	if rep.code/100 < 4 {

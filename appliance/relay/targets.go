@@ -106,8 +106,8 @@ func (c *Client) shuffleEqual(records []resolver.MX) {
 // dnsTrouble is a look-up without an answer.
 func (a *attempt) dnsTrouble(err error) *transfer.Outcome {
 	switch {
-	case a.parent.Err() != nil:
-		return interrupted("")
+	case a.ctx.Err() != nil:
+		return a.calledOff("")
 	case errors.Is(err, resolver.ErrSilent):
 		return ours(transfer.Deferred, transfer.ScopeLocal, "dns-trouble", "4.4.3", "", "no name server answers this box: "+err.Error())
 	}

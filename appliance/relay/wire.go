@@ -41,6 +41,8 @@ type conn struct {
 	slot, way string
 	secure    bool
 
+	// owned: the owner named the server.
+	owned    bool
 	host     string
 	addr     netip.AddrPort
 	greeting string
