@@ -68,9 +68,10 @@ func (q *Queue) rest(l *lane, d time.Duration) {
 func (q *Queue) fetch(ctx context.Context, a *attempt) ([]queued, error) {
 	var rows []queued
 	var unreadable []store.Queued
-	err := q.o.Store.Queue(ctx, store.QueueFilter{
-		IDs: a.rows, Destination: a.l.name, States: []uint8{uint8(Waiting)}, DueBy: a.started.UnixMilli(),
-	}, func(r *store.Queued) error {
+	take := func(r *store.Queued) error {
+		if State(r.State) != Waiting || r.Destination != a.l.name || r.Due > a.started.UnixMilli() {
+			return nil
+		}
 		item, err := ItemOf(r)
 		switch {
 		case err != nil:
@@ -79,7 +80,17 @@ func (q *Queue) fetch(ctx context.Context, a *attempt) ([]queued, error) {
 			rows = append(rows, queued{*r, item})
 		}
 		return nil
-	})
+	}
+	var err error
+	if len(a.rows) == 1 {
+		var r store.Queued
+		if r, err = q.o.Store.Queued(ctx, a.rows[0]); err == nil {
+			err = take(&r)
+		}
+		err = ignoreNotFound(err)
+	} else {
+		err = q.o.Store.Queue(ctx, store.QueueFilter{IDs: a.rows}, take)
+	}
 	if err == nil && len(unreadable) > 0 {
 		err = q.hold(ctx, unreadable, "this row of the queue cannot be read; it was written by another version, or is damaged")
 	}

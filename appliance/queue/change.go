@@ -31,7 +31,7 @@ type change struct {
 
 // run goes through the rows in batches of one commit each.
 func (c *change) run(ctx context.Context) error {
-	queries, err := c.q.queries(ctx, c.filter)
+	queries, err := c.q.queries(ctx, c.filter, nil)
 	if err != nil {
 		return err
 	}

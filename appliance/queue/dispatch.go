@@ -147,7 +147,8 @@ const maxMissing = 1024
 func (q *Queue) inOrder(id int64) bool {
 	switch {
 	case q.high == 0:
-		q.blind = true
+		// What came between the start and this one is not known: read the totals.
+		q.blind, q.totalsAt = true, wait{}
 	case id > q.high+1+maxMissing:
 		q.blind = true
 	case id <= q.high:

@@ -35,8 +35,9 @@ func (f *Filter) all() bool {
 		f.States == nil && f.OlderThan == 0
 }
 
-// queries gives what to ask the store: a row that fits is in exactly one answer.
-func (q *Queue) queries(ctx context.Context, f *Filter) ([]store.QueueFilter, error) {
+// queries gives what to ask the store: a row that fits is in exactly one
+// answer. totals are those of the store, if they are known already.
+func (q *Queue) queries(ctx context.Context, f *Filter, totals []store.QueueTotal) ([]store.QueueFilter, error) {
 	base := store.QueueFilter{IDs: f.Numbers, Sender: f.Sender, Recipient: f.Recipient, Note: f.Error}
 	for _, s := range f.States {
 		base.States = append(base.States, uint8(s))
@@ -46,7 +47,7 @@ func (q *Queue) queries(ctx context.Context, f *Filter) ([]store.QueueFilter, er
 	}
 	list := []store.QueueFilter{base}
 	if f.Destination != "" {
-		names, err := q.laneNames(ctx, f.Destination)
+		names, err := q.laneNames(ctx, f.Destination, totals)
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +80,7 @@ func (q *Queue) queries(ctx context.Context, f *Filter) ([]store.QueueFilter, er
 }
 
 // laneNames gives the destinations of the store that belong to a domain.
-func (q *Queue) laneNames(ctx context.Context, destination string) ([]string, error) {
+func (q *Queue) laneNames(ctx context.Context, destination string, totals []store.QueueTotal) ([]string, error) {
 	if destination == SentDestination {
 		return []string{SentDestination}, nil
 	}
@@ -87,9 +88,10 @@ func (q *Queue) laneNames(ctx context.Context, destination string) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	totals, err := q.o.Store.QueueTotals(ctx)
-	if err != nil {
-		return nil, err
+	if totals == nil {
+		if totals, err = q.o.Store.QueueTotals(ctx); err != nil {
+			return nil, err
+		}
 	}
 	var names []string
 	for _, t := range totals {
@@ -105,8 +107,8 @@ var errEnough = errors.New("enough")
 
 // chosen reads the rows that f chooses, at most limit (0: all) with the lowest
 // numbers, in the order of their numbers.
-func (q *Queue) chosen(ctx context.Context, f *Filter, limit int) ([]store.Queued, error) {
-	queries, err := q.queries(ctx, f)
+func (q *Queue) chosen(ctx context.Context, f *Filter, totals []store.QueueTotal, limit int) ([]store.Queued, error) {
+	queries, err := q.queries(ctx, f, totals)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +142,8 @@ func (q *Queue) chosen(ctx context.Context, f *Filter, limit int) ([]store.Queue
 }
 
 // matching counts the rows that f chooses.
-func (q *Queue) matching(ctx context.Context, f *Filter) (int, error) {
-	queries, err := q.queries(ctx, f)
+func (q *Queue) matching(ctx context.Context, f *Filter, totals []store.QueueTotal) (int, error) {
+	queries, err := q.queries(ctx, f, totals)
 	if err != nil {
 		return 0, err
 	}

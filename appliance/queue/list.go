@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -93,7 +94,7 @@ func (q *Queue) List(ctx context.Context, f Filter) (*List, error) {
 	if limit <= 0 {
 		limit = listLimit
 	}
-	rows, err := q.chosen(ctx, &f, limit)
+	rows, totals, err := q.chosenAndTotals(ctx, &f, limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing the queue: %w", err)
 	}
@@ -104,10 +105,6 @@ func (q *Queue) List(ctx context.Context, f Filter) (*List, error) {
 	list := &List{Entries: make([]Entry, 0, len(rows)), Matching: len(rows), Destinations: []Destination{}}
 	for i := range rows {
 		list.Entries = append(list.Entries, known.entry(&rows[i]))
-	}
-	totals, err := q.o.Store.QueueTotals(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("listing the queue: %w", err)
 	}
 	all := 0
 	for _, t := range totals {
@@ -121,7 +118,7 @@ func (q *Queue) List(ctx context.Context, f Filter) (*List, error) {
 	case f.all():
 		list.Matching = all
 	default:
-		if list.Matching, err = q.matching(ctx, &f); err != nil {
+		if list.Matching, err = q.matching(ctx, &f, totals); err != nil {
 			return nil, fmt.Errorf("listing the queue: %w", err)
 		}
 	}
@@ -254,4 +251,26 @@ func reading(l *Last) string {
 		return ""
 	}
 	return report.Reading(l.Outcome, l.Host)
+}
+
+// chosenAndTotals reads both: beside each other where the one does not need
+// the other, because they take equally long.
+func (q *Queue) chosenAndTotals(ctx context.Context, f *Filter, limit int) ([]store.Queued, []store.QueueTotal, error) {
+	if f.Destination != "" {
+		totals, err := q.o.Store.QueueTotals(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		rows, err := q.chosen(ctx, f, totals, limit)
+		return rows, totals, err
+	}
+	var totals []store.QueueTotal
+	counted := make(chan error, 1)
+	go func() {
+		var err error
+		totals, err = q.o.Store.QueueTotals(ctx)
+		counted <- err
+	}()
+	rows, err := q.chosen(ctx, f, nil, limit)
+	return rows, totals, errors.Join(err, <-counted)
 }

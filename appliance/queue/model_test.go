@@ -24,19 +24,15 @@ type world struct {
 	order []string
 	// untold are rows that are committed, and nobody told the queue yet.
 	untold []store.Queued
-	// jumped: the wall clock was changed.
-	jumped bool
 }
 
 type fated struct {
 	row       store.Queued
-	accepted  time.Duration // running time at which it came
 	delivered int
 	refused   bool
 	held      bool
 	dropped   bool
-	// blamed is for how long the other side can have been at fault.
-	domain string
+	domain    string
 }
 
 func (w *world) outcome(m *transfer.Message, to string) transfer.Outcome {

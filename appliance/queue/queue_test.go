@@ -32,6 +32,7 @@ func TestDeliversAtOnce(t *testing.T) {
 	if s := strings.Join(p.steps(rows[0].File), "\n"); strings.Count(s, "delivered at mx.example.org") != 3 {
 		t.Error(s)
 	}
+	p.pass(time.Minute)
 	if len(p.q.lanes) != 0 || len(p.q.busy) != 0 {
 		t.Errorf("lanes stay: %v, %v", p.q.lanes, p.q.busy)
 	}

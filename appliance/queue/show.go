@@ -62,7 +62,7 @@ func (q *Queue) Show(ctx context.Context, name string) ([]Detail, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := q.chosen(ctx, &f, 0)
+	rows, err := q.chosen(ctx, &f, nil, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading the queue: %w", err)
 	}
