@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -133,8 +134,12 @@ func (s *Store) verifyFile(m messageRow) (int64, *Problem) {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, os.ErrNotExist):
-		if current, qerr := s.messageRows(context.Background(), m.msg); qerr == nil && (len(current) == 0 || current[0].msg != m.msg) {
-			return 0, nil // expunged meanwhile
+		// Nobody holds a message that was let go of meanwhile, or before a crash
+		// that came between its file and the commit of the reaper.
+		var held bool
+		qerr := s.readers.QueryRowContext(context.Background(), "SELECT refs > (SELECT count(*) FROM tombstone WHERE msg = ?1) FROM message WHERE id = ?1", m.msg).Scan(&held)
+		if errors.Is(qerr, sql.ErrNoRows) || qerr == nil && !held {
+			return 0, nil
 		}
 		return 0, &Problem{Kind: "missing-file", Text: "the index has this message, its file is not there", Remedy: remedyMissing}
 	default:
