@@ -34,6 +34,10 @@ func (q *Queue) perform(ctx context.Context, a *attempt) {
 	if len(rows) == 0 {
 		return
 	}
+	if len(rows) < len(a.rows) {
+		// The others go next.
+		defer func() { again = true }()
+	}
 	if a.l.name == SentDestination {
 		again, next = q.file(ctx, &rows[0])
 		return

@@ -55,7 +55,7 @@ func (q *Queue) record(ctx context.Context, a *attempt, rows []queued, res *tran
 			next = due
 		}
 	}
-	return again || len(rows) < len(a.rows), next
+	return again, next
 }
 
 func (q *Queue) count(vs []verdict) {

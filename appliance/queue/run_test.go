@@ -199,8 +199,9 @@ func TestSent(t *testing.T) {
 		}
 	}
 	f.fail = nil
+	p.accept(letter{to: []string{"a@box.example", "b@box.example"}, edit: func(it *Item) { it.Destination, it.Kind = SentDestination, KindSent }})
 	p.pass(2 * time.Hour)
-	if !p.gone(row.ID) {
+	if n := len(p.rows(store.QueueFilter{Destination: SentDestination})); n != 0 || !p.gone(row.ID) {
 		t.Error("the copy was never filed")
 	}
 }
