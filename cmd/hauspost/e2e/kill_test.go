@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -26,16 +27,9 @@ func TestKilledUnderLoad(t *testing.T) {
 			b.kill()
 			<-ready
 			early++
-			continue
+		} else {
+			killUnderLoad(b, l, r, fmt.Sprintf("kill %d", i))
 		}
-		b.start()
-		before := l.ledger.acks()
-		l.begin(fmt.Sprintf("kill %d", i))
-		until(t, "the first answers", func() bool { return t.Failed() || l.ledger.acks() > before })
-		time.Sleep(time.Duration(r.IntN(800_000)) * time.Microsecond)
-		l.ending.Store(true)
-		b.kill()
-		l.end()
 		if t.Failed() {
 			t.Fatalf("at kill %d", i)
 		}
@@ -54,6 +48,18 @@ func TestKilledUnderLoad(t *testing.T) {
 	if l.ledger.acks() < 5**kills || done < *kills {
 		t.Error("the load was too small to prove anything")
 	}
+}
+
+// killUnderLoad starts the box, has mail on its way, and kills the box.
+func killUnderLoad(b *box, l *load, r *rand.Rand, round string) {
+	b.start()
+	before := l.ledger.acks()
+	l.begin(round)
+	until(b.t, "the first answers", func() bool { return b.t.Failed() || l.ledger.acks() > before })
+	time.Sleep(time.Duration(r.IntN(800_000)) * time.Microsecond)
+	l.ending.Store(true)
+	b.kill()
+	l.end()
 }
 
 // auditAfterKill checks the store at rest and what IMAP shows, stops the box in
