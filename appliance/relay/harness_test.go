@@ -141,12 +141,9 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// watch makes the time of the connection that was dialled last run out when it
-// is told to, so that time-outs need no waiting.
-type watch struct {
-	mu   sync.Mutex
-	last *watched
-}
+// watch makes the time of the first connection run out when it is told to, so
+// that time-outs need no waiting.
+type watch struct{ dialled chan *watched }
 
 type watched struct {
 	net.Conn
@@ -155,25 +152,22 @@ type watched struct {
 }
 
 func newWatch(o *Options) *watch {
-	w := &watch{}
+	w := &watch{make(chan *watched, 100)}
 	dial := New(*o).o.Dial
 	o.Dial = func(ctx context.Context, ap netip.AddrPort) (net.Conn, error) {
 		nc, err := dial(ctx, ap)
 		if err != nil {
 			return nil, err
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.last = &watched{Conn: nc}
-		return w.last, nil
+		c := &watched{Conn: nc}
+		w.dialled <- c
+		return c, nil
 	}
 	return w
 }
 
 func (w *watch) expire() {
-	w.mu.Lock()
-	c := w.last
-	w.mu.Unlock()
+	c := <-w.dialled
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.expired = true
