@@ -81,11 +81,11 @@ func TestRun(t *testing.T) {
 	if len(slices.Compact(got)) != 200 {
 		t.Errorf("%d of 200 arrived, some twice", len(slices.Compact(got)))
 	}
-	p.q.mu.Lock()
-	defer p.q.mu.Unlock()
-	if len(p.q.busy) != 0 || p.q.active != 0 {
-		t.Errorf("%d rows busy, %d attempts", len(p.q.busy), p.q.active)
-	}
+	eventually(t, "no attempt is left", func() bool {
+		p.q.mu.Lock()
+		defer p.q.mu.Unlock()
+		return len(p.q.busy) == 0 && p.q.active == 0
+	})
 }
 
 func TestRunFindsWhatWaits(t *testing.T) {
