@@ -437,7 +437,8 @@ func readDots(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// selfSigned makes a certificate for a name that ends at the given time.
+// selfSigned makes a certificate for a host, an IP address or a mail address
+// that ends at the given time.
 func selfSigned(t testing.TB, name string, until time.Time) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
@@ -451,6 +452,9 @@ func selfSigned(t testing.TB, name string, until time.Time) *tls.Certificate {
 	}
 	if ip := net.ParseIP(name); ip != nil {
 		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
+	}
+	if strings.Contains(name, "@") {
+		template.DNSNames, template.EmailAddresses = nil, []string{name}
 	}
 	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
 	if err != nil {
