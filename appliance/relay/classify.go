@@ -18,7 +18,6 @@ import (
 //	dns-trouble          deferred           the DNS did not answer; scope local where it answers nothing at all
 //	garbage              deferred           what the server says is no SMTP
 //	greylisted           deferred           the server asks newcomers to wait
-//	internal-error       deferred           a fault of this program
 //	local                deferred           this machine has no network
 //	loop                 failed, deferred   the server is this box, or (theirs) too many hops
 //	lost                 deferred           the connection broke off

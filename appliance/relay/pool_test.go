@@ -204,3 +204,16 @@ func TestSecurityOfKeptConnections(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 }
+
+// TestUnasked: what a server says between two messages is not taken for the
+// answer to the second.
+func TestUnasked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h := r.host("mx1.example", testnet.Behaviour{Without: []string{"STARTTLS"}, Steps: steps{"content": {Times: 1, Reply: "250 2.0.0 taken\r\n250 and more\r\n250 of it\r\n"}}})
+	r.domain("far.example", h)
+	r.delivered(message(text))
+	if res := r.delivered(message(text)); res.Reused || h.Count() != 2 || h.Connections() != 2 {
+		t.Errorf("%+v: %d messages over %d connections", res, h.Count(), h.Connections())
+	}
+}

@@ -31,6 +31,11 @@ type transaction struct {
 // one the connection is of no more use, and those that are still open may be
 // offered elsewhere.
 func (a *attempt) transact(k *conn) *fault {
+	if k.r.Buffered() > 0 {
+		// It speaks unasked, most likely to say that it leaves: what it says
+		// must not be taken for an answer.
+		return &fault{Outcome: *ours(transfer.Deferred, transfer.ScopeDestination, "garbage", "4.5.0", "MAIL", "the server answers what it was not asked")}
+	}
 	if o := a.prevented(k); o != nil {
 		a.settleAll(*o)
 		return nil

@@ -159,6 +159,9 @@ func (a *attempt) lookup(ctx context.Context, t *target) ([]netip.Addr, *transfe
 	if ip, err := netip.ParseAddr(t.host); err == nil {
 		return []netip.Addr{ip}, nil
 	}
+	if t.host == "localhost" && t.owned {
+		return []netip.Addr{netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil // RFC 6761, section 6.3
+	}
 	ips, err := a.c.o.Resolver.LookupIP(ctx, t.host)
 	switch {
 	case err == nil:
