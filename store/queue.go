@@ -244,12 +244,22 @@ func (s *Store) QueueTotals(ctx context.Context) ([]QueueTotal, error) {
 	}
 	defer conn.Close()
 	var list []QueueTotal
-	err = scan(ctx, conn, `SELECT destination, sum(state = 0), sum(state = 1), sum(state > 1),
-		min(iif(state = 0, due, NULL)), min(added) FROM queue GROUP BY destination`, nil, func(v []driver.Value) error {
+	err = scan(ctx, conn, "SELECT destination, state, count(*), min(due), min(added) FROM queue GROUP BY destination, state", nil, func(v []driver.Value) error {
 		number := func(i int) int64 { n, _ := v[i].(int64); return n }
 		name, _ := v[0].(string)
-		list = append(list, QueueTotal{Destination: name, Waiting: int(number(1)), Held: int(number(2)), Other: int(number(3)),
-			NextDue: number(4), Oldest: number(5)})
+		if len(list) == 0 || list[len(list)-1].Destination != name {
+			list = append(list, QueueTotal{Destination: name, Oldest: number(4)})
+		}
+		t, n := &list[len(list)-1], int(number(2))
+		switch number(1) {
+		case 0:
+			t.Waiting, t.NextDue = n, number(3)
+		case 1:
+			t.Held = n
+		default:
+			t.Other += n
+		}
+		t.Oldest = min(t.Oldest, number(4))
 		return nil
 	})
 	if err != nil {

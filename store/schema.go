@@ -113,7 +113,7 @@ CREATE TABLE queue (
 	note TEXT NOT NULL,
 	value BLOB NOT NULL
 );
-CREATE INDEX queue_destination ON queue (destination, id, state, due, added);
+CREATE INDEX queue_destination ON queue (destination, state, id, due, added);
 CREATE INDEX queue_file ON queue (file);
 `
 
