@@ -16,75 +16,78 @@ import (
 	"hauspost/appliance/transfer"
 )
 
-// TestDNS tries destinations with all that a real name server can say of them.
+// dnsCases are all that a real name server can say of a destination.
+var dnsCases = map[string]struct {
+	prepare func(r *rig)
+	want    string
+	note    string
+}{
+	"the domain itself": {func(r *rig) {
+		h := r.host("mx1.example", good)
+		r.must(r.net.Records("far.example. A " + host4(h)))
+	}, "delivered 2.0.0", ""},
+	"only IPv6": {func(r *rig) {
+		h, err := r.net.Host6("mx6.example", good)
+		r.must(err)
+		r.domain("far.example", h)
+	}, "delivered 2.0.0", ""},
+	"IPv6 left out": {func(r *rig) {
+		h, err := r.net.Host6("mx6.example", good)
+		r.must(err)
+		r.domain("far.example", h)
+		r.o.NoIPv6 = true
+	}, "deferred destination no-server 4.4.1", ""},
+	"null MX": {func(r *rig) { r.must(r.net.NullMX("far.example")) }, "failed destination null-mx 5.1.10", ""},
+	"no domain": {func(r *rig) {
+		r.must(r.net.Records("else.example. A 127.0.0.1"))
+	}, "failed destination dns-missing 5.1.2", ""},
+	"nothing there": {func(r *rig) {
+		r.must(r.net.Records(`far.example. TXT "no mail"`))
+	}, "failed destination dns-missing 5.4.4", ""},
+	"MX without address": {func(r *rig) {
+		r.must(r.net.Records("far.example. MX 10 gone.example."))
+	}, "failed destination dns-missing 5.4.4", ""},
+	"MX without address, then one": {func(r *rig) {
+		h := r.host("mx1.example", good)
+		r.must(r.net.Records("far.example. MX 5 gone.example."))
+		r.domain("far.example", h)
+	}, "delivered 2.0.0", "gone.example: the mail server gone.example has no address in the DNS"},
+	"an address that cannot be": {func(r *rig) {
+		r.must(r.net.Records("far.example. MX 10 odd.example.", "odd.example. A 0.0.0.0", "odd.example. A 224.0.0.1", "odd.example. AAAA fe80::1"))
+	}, "failed destination bad-address 5.4.4", ""},
+	"loopback": {func(r *rig) {
+		r.domain("far.example", r.host("mx1.example", good))
+		r.o.AllowLoopback = false
+	}, "failed destination bad-address 5.4.4", ""},
+	"no connection": {func(r *rig) {
+		ip, err := r.net.Nowhere()
+		r.must(err)
+		r.must(r.net.Records("far.example. MX 10 dead.example.", "dead.example. A "+ip))
+	}, "deferred destination no-server 4.4.1", ""},
+	"this box alone": {func(r *rig) {
+		r.must(r.net.Records("far.example. MX 10 box.example.", "far.example. MX 20 mx1.example."))
+	}, "failed destination loop 5.4.6", ""},
+	"this box after another": {func(r *rig) {
+		r.host("mx9.example", good)
+		r.domain("far.example", r.host("mx1.example", says("connect", "421 later")))
+		r.must(r.net.Records("far.example. MX 20 box.example.", "far.example. MX 30 mx9.example."))
+	}, "deferred destination refused-connection", ""},
+	"trouble with MX": {func(r *rig) {
+		r.net.DNS().Behave("far.example", dnstest.Behaviour{Rcode: 2})
+	}, "deferred destination dns-trouble 4.4.3", ""},
+	"trouble with one of two hosts": {func(r *rig) {
+		r.must(r.net.Records("far.example. MX 10 gone.example.", "far.example. MX 20 slow.example.", "slow.example. A 127.0.0.1"))
+		r.net.DNS().Behave("slow.example", dnstest.Behaviour{Rcode: 2})
+	}, "deferred destination dns-trouble 4.4.3", "gone.example: the mail server gone.example has no address in the DNS"},
+	"no DNS at all": {func(r *rig) {
+		r.net.DNS().Behave(".", dnstest.Behaviour{Rcode: 2})
+	}, "deferred local dns-trouble 4.4.3", ""},
+}
+
+// TestDNS tries dnsCases.
 func TestDNS(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		prepare func(r *rig)
-		want    string
-		note    string
-	}{
-		"the domain itself": {func(r *rig) {
-			h := r.host("mx1.example", good)
-			r.must(r.net.Records("far.example. A " + host4(h)))
-		}, "delivered 2.0.0", ""},
-		"only IPv6": {func(r *rig) {
-			h, err := r.net.Host6("mx6.example", good)
-			r.must(err)
-			r.domain("far.example", h)
-		}, "delivered 2.0.0", ""},
-		"IPv6 left out": {func(r *rig) {
-			h, err := r.net.Host6("mx6.example", good)
-			r.must(err)
-			r.domain("far.example", h)
-			r.o.NoIPv6 = true
-		}, "deferred destination no-server 4.4.1", ""},
-		"null MX": {func(r *rig) { r.must(r.net.NullMX("far.example")) }, "failed destination null-mx 5.1.10", ""},
-		"no domain": {func(r *rig) {
-			r.must(r.net.Records("else.example. A 127.0.0.1"))
-		}, "failed destination dns-missing 5.1.2", ""},
-		"nothing there": {func(r *rig) {
-			r.must(r.net.Records(`far.example. TXT "no mail"`))
-		}, "failed destination dns-missing 5.4.4", ""},
-		"MX without address": {func(r *rig) {
-			r.must(r.net.Records("far.example. MX 10 gone.example."))
-		}, "failed destination dns-missing 5.4.4", ""},
-		"MX without address, then one": {func(r *rig) {
-			h := r.host("mx1.example", good)
-			r.must(r.net.Records("far.example. MX 5 gone.example."))
-			r.domain("far.example", h)
-		}, "delivered 2.0.0", "gone.example: the mail server gone.example has no address in the DNS"},
-		"an address that cannot be": {func(r *rig) {
-			r.must(r.net.Records("far.example. MX 10 odd.example.", "odd.example. A 0.0.0.0", "odd.example. A 224.0.0.1", "odd.example. AAAA fe80::1"))
-		}, "failed destination bad-address 5.4.4", ""},
-		"loopback": {func(r *rig) {
-			r.domain("far.example", r.host("mx1.example", good))
-			r.o.AllowLoopback = false
-		}, "failed destination bad-address 5.4.4", ""},
-		"no connection": {func(r *rig) {
-			ip, err := r.net.Nowhere()
-			r.must(err)
-			r.must(r.net.Records("far.example. MX 10 dead.example.", "dead.example. A "+ip))
-		}, "deferred destination no-server 4.4.1", ""},
-		"this box alone": {func(r *rig) {
-			r.must(r.net.Records("far.example. MX 10 box.example.", "far.example. MX 20 mx1.example."))
-		}, "failed destination loop 5.4.6", ""},
-		"this box after another": {func(r *rig) {
-			r.host("mx9.example", good)
-			r.domain("far.example", r.host("mx1.example", says("connect", "421 later")))
-			r.must(r.net.Records("far.example. MX 20 box.example.", "far.example. MX 30 mx9.example."))
-		}, "deferred destination refused-connection", ""},
-		"trouble with MX": {func(r *rig) {
-			r.net.DNS().Behave("far.example", dnstest.Behaviour{Rcode: 2})
-		}, "deferred destination dns-trouble 4.4.3", ""},
-		"trouble with one of two hosts": {func(r *rig) {
-			r.must(r.net.Records("far.example. MX 10 gone.example.", "far.example. MX 20 slow.example.", "slow.example. A 127.0.0.1"))
-			r.net.DNS().Behave("slow.example", dnstest.Behaviour{Rcode: 2})
-		}, "deferred destination dns-trouble 4.4.3", "gone.example: the mail server gone.example has no address in the DNS"},
-		"no DNS at all": {func(r *rig) {
-			r.net.DNS().Behave(".", dnstest.Behaviour{Rcode: 2})
-		}, "deferred local dns-trouble 4.4.3", ""},
-	} {
+	for name, c := range dnsCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
