@@ -102,7 +102,7 @@ func (it *Item) grown(now int64, g *grounds) (waited, counted int64) {
 // overdue tells whether the sender of a row that still waits is to be told of
 // it now.
 func (it *Item) overdue(limits *Limits) bool {
-	if it.Delayed || it.Waited < limits.Delay.Milliseconds() {
+	if it.Delayed || limits.Delay < 0 || it.Waited < limits.Delay.Milliseconds() {
 		return false
 	}
 	_, told, _ := addressee(it, report.Delayed)

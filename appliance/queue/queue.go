@@ -57,7 +57,8 @@ type Limits struct {
 	// destination; none by default.
 	Pace time.Duration
 	// Expiry is how long the other side may be at fault before the box gives
-	// up (48 h), Delay how long a message waits before its sender is told (4 h).
+	// up (48 h), Delay how long a message waits before its sender is told (4 h;
+	// never if negative).
 	Expiry, Delay time.Duration
 	// Bin is how long dropped rows can be brought back (24 h).
 	Bin time.Duration
@@ -84,7 +85,9 @@ func (l Limits) withDefaults() Limits {
 	number(&l.PerDestination, 5)
 	number(&l.Returned, 100<<10)
 	span(&l.Expiry, 48*time.Hour)
-	span(&l.Delay, 4*time.Hour)
+	if l.Delay == 0 {
+		l.Delay = 4 * time.Hour
+	}
 	span(&l.Bin, 24*time.Hour)
 	span(&l.Grace, 10*time.Second)
 	return l

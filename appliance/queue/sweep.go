@@ -22,9 +22,13 @@ const (
 // is given up. The attempts at their destination are theirs as well: trying
 // each of thousands of rows against a dead server would take days.
 func (q *Queue) sweep(ctx context.Context, l *lane, k *lesson, res *transfer.Result) {
+	age := q.o.Limits.Delay
+	if age < 0 {
+		age = q.o.Limits.Expiry
+	}
 	f := store.QueueFilter{
 		Destination: l.name, States: []uint8{uint8(Waiting)}, Limit: batch,
-		AddedBy: k.grounds.now.Add(-q.o.Limits.Delay).UnixMilli(),
+		AddedBy: k.grounds.now.Add(-age).UnixMilli(),
 	}
 	if k.health == homemade {
 		f.Destination = ""

@@ -53,6 +53,21 @@ func TestDelayAndExpiry(t *testing.T) {
 	}
 }
 
+// TestNoDelayNotice holds that an owner can do without the notices, and that
+// what stands behind a dead destination ends in time all the same.
+func TestNoDelayNotice(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, func(o *Options) { o.Limits.Delay = -1 })
+	p.wire.script(always(down))
+	for i := range 3 {
+		p.accept(letter{to: []string{fmt.Sprintf("u%d@dead.example", i)}})
+	}
+	p.pass(54 * time.Hour)
+	if p.reportsOf(sayDelayed) != 0 || p.reportsOf(sayFailed) != 3 {
+		t.Fatalf("%d notices, %d failures", p.reportsOf(sayDelayed), p.reportsOf(sayFailed))
+	}
+}
+
 // TestThoseBehind holds that rows which are never tried, because the one before
 // them shows that their destination is dead, are told of and end in time.
 func TestThoseBehind(t *testing.T) {
