@@ -30,7 +30,7 @@ const (
 )
 
 var (
-	errDamagedFile = errors.New("the message file is damaged")
+	errDamagedFile = fmt.Errorf("the message file is %w", ErrDamaged)
 	errMalformed   = fmt.Errorf("%w: malformed trailer", errDamagedFile)
 )
 

@@ -75,7 +75,8 @@ func endsTrailer(b []byte) bool {
 }
 
 // ReadMessage appends prefix and content of a message to dst. For messages of
-// many megabytes prefer OpenMessage. ErrNotFound if its file is gone.
+// many megabytes prefer OpenMessage. ErrNotFound if its file is gone, ErrDamaged
+// if it is not what was written.
 func (s *Store) ReadMessage(ctx context.Context, e Entry, dst []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return dst, err

@@ -164,7 +164,7 @@ func delivered(res *transfer.Result) bool {
 // silently.
 func (q *Queue) unreadable(ctx context.Context, a *attempt, rows []queued, cause error) (again bool, next int64) {
 	q.log.Error("the message file cannot be read", "id", rows[0].item.Message, "error", cause)
-	if errors.Is(cause, store.ErrNotFound) || rows[0].item.Step >= 4 {
+	if errors.Is(cause, store.ErrNotFound) || errors.Is(cause, store.ErrDamaged) || rows[0].item.Step >= 4 {
 		note := "the message file cannot be read: " + cause.Error()
 		all := make([]store.Queued, len(rows))
 		for i := range rows {
