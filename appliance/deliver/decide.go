@@ -1,9 +1,13 @@
 package deliver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"hauspost/appliance/envelope"
+	"hauspost/appliance/maillog"
+	"hauspost/appliance/reply"
 )
 
 // Decide weighs the facts and what the filters propose. It is pure: the same
@@ -31,6 +35,25 @@ func Decide(facts []envelope.Fact, effects []envelope.Effect) envelope.Verdict {
 		v.Reason = envelope.Reason{Name: e.Symbol, Text: fmt.Sprintf("%s: %s", e.By, e.Detail)}
 	}
 	return v
+}
+
+// filter asks the filters and decides. A message that is refused comes with the
+// refusal as a *reply.Reply.
+func filter(ctx context.Context, by Scanner, m *Message, trace *maillog.Trace) (envelope.Verdict, error) {
+	effects, err := by.Scan(ctx, m)
+	if err != nil {
+		return envelope.Verdict{}, reply.LocalError.Because(fmt.Errorf("filtering: %w", err))
+	}
+	trace.Add(maillog.Scanned{Filters: by.Filters(), Effects: effects})
+	v := Decide(m.Envelope.Facts, effects)
+	trace.Add(maillog.Decided{Verdict: v})
+	switch v.Action {
+	case envelope.Reject:
+		return v, reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(v.Reason.Text))
+	case envelope.Tempfail:
+		return v, reply.New(451, "4.7.1", "filtered-for-now", "This message cannot be checked just now, please try again later").Because(errors.New(v.Reason.Text))
+	}
+	return v, nil
 }
 
 // stop gives the action of an effect that stops a message, and its rank.

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -128,20 +127,11 @@ func (m *Staged) Commit(ctx context.Context) error {
 		return reply.TooManyHops.Because(fmt.Errorf("%d Received fields", n))
 	}
 
-	effects, err := o.Scanner.Scan(ctx, &Message{Envelope: m.env, Head: head, Size: m.content.Size()})
+	verdict, err := filter(ctx, o.Scanner, &Message{Envelope: m.env, Head: head, Size: m.content.Size()}, m.trace)
 	if err != nil {
-		return reply.LocalError.Because(fmt.Errorf("filtering: %w", err))
+		return err
 	}
-	m.trace.Add(maillog.Scanned{Filters: o.Scanner.Filters(), Effects: effects})
-
-	verdict := Decide(m.env.Facts, effects)
-	m.trace.Add(maillog.Decided{Verdict: verdict})
-	switch verdict.Action {
-	case envelope.Reject:
-		return reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(verdict.Reason.Text))
-	case envelope.Tempfail:
-		return reply.New(451, "4.7.1", "filtered-for-now", "This message cannot be checked just now, please try again later").Because(errors.New(verdict.Reason.Text))
-	case envelope.Discard:
+	if verdict.Action == envelope.Discard {
 		return keepTrace(o.Store, m.env.ID, m.trace, 0)
 	}
 

@@ -32,13 +32,13 @@ func (p people) Resolve(_ context.Context, a envelope.Address) ([]envelope.Targe
 }
 
 // filter is a Scanner with one filter.
-type filter struct {
+type fake struct {
 	effects []envelope.Effect
 	err     error
 }
 
-func (filter) Filters() int { return 1 }
-func (f filter) Scan(context.Context, *Message) ([]envelope.Effect, error) {
+func (fake) Filters() int { return 1 }
+func (f fake) Scan(context.Context, *Message) ([]envelope.Effect, error) {
 	return f.effects, f.err
 }
 
@@ -177,18 +177,18 @@ func TestVerdicts(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		filter  filter
+		filter  fake
 		code    int
 		mailbox string
 	}{
-		{"keep", filter{}, 0, "INBOX"},
-		{"score", filter{effects: effect(envelope.EffectScore, "")}, 0, "INBOX"},
-		{"fileinto", filter{effects: effect(envelope.EffectFileInto, "Lists")}, 0, "Lists"},
-		{"quarantine", filter{effects: effect(envelope.EffectQuarantine, "")}, 0, "Quarantine"},
-		{"discard", filter{effects: effect(envelope.EffectDiscard, "")}, 0, ""},
-		{"tempfail", filter{effects: effect(envelope.EffectTempfail, "")}, 451, ""},
-		{"reject", filter{effects: append(effect(envelope.EffectQuarantine, ""), effect(envelope.EffectReject, "")...)}, 550, ""},
-		{"broken filter", filter{err: errors.New("boom")}, 451, ""},
+		{"keep", fake{}, 0, "INBOX"},
+		{"score", fake{effects: effect(envelope.EffectScore, "")}, 0, "INBOX"},
+		{"fileinto", fake{effects: effect(envelope.EffectFileInto, "Lists")}, 0, "Lists"},
+		{"quarantine", fake{effects: effect(envelope.EffectQuarantine, "")}, 0, "Quarantine"},
+		{"discard", fake{effects: effect(envelope.EffectDiscard, "")}, 0, ""},
+		{"tempfail", fake{effects: effect(envelope.EffectTempfail, "")}, 451, ""},
+		{"reject", fake{effects: append(effect(envelope.EffectQuarantine, ""), effect(envelope.EffectReject, "")...)}, 550, ""},
+		{"broken filter", fake{err: errors.New("boom")}, 451, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

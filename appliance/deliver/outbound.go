@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -158,20 +157,11 @@ func (m *Submission) Commit(ctx context.Context) error {
 		}
 	}
 
-	effects, err := o.Scanner.Scan(ctx, &Message{Envelope: m.env, Head: m.content.Head(), Size: m.content.Size(), Outgoing: true})
+	verdict, err := filter(ctx, o.Scanner, &Message{Envelope: m.env, Head: m.content.Head(), Size: m.content.Size(), Outgoing: true}, m.trace)
 	if err != nil {
-		return reply.LocalError.Because(fmt.Errorf("filtering: %w", err))
+		return err
 	}
-	m.trace.Add(maillog.Scanned{Filters: o.Scanner.Filters(), Effects: effects})
-
-	verdict := Decide(m.env.Facts, effects)
-	m.trace.Add(maillog.Decided{Verdict: verdict})
-	switch verdict.Action {
-	case envelope.Reject:
-		return reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(verdict.Reason.Text))
-	case envelope.Tempfail:
-		return reply.New(451, "4.7.1", "filtered-for-now", "This message cannot be checked just now, please try again later").Because(errors.New(verdict.Reason.Text))
-	case envelope.Discard:
+	if verdict.Action == envelope.Discard {
 		return keepTrace(o.Store, m.env.ID, m.trace, 0)
 	}
 

@@ -260,7 +260,7 @@ func TestOutboundFilters(t *testing.T) {
 	t.Parallel()
 	for kind, code := range map[envelope.EffectKind]int{envelope.EffectReject: 550, envelope.EffectTempfail: 451, envelope.EffectDiscard: 0, envelope.EffectQuarantine: 0} {
 		f := newOffice(t, func(o *OutboundOptions) {
-			o.Scanner = filter{effects: []envelope.Effect{{Kind: kind, By: "f", Detail: "d"}}}
+			o.Scanner = fake{effects: []envelope.Effect{{Kind: kind, By: "f", Detail: "d"}}}
 		})
 		err := f.submit(t, alice, submission("eve@away.example"), letter, 1000)
 		if code == 0 && err != nil || code != 0 && (err == nil || reply.Of(err).Code != code) {
@@ -273,7 +273,7 @@ func TestOutboundFilters(t *testing.T) {
 			t.Errorf("%s: %+v", kind, f.rows)
 		}
 	}
-	f := newOffice(t, func(o *OutboundOptions) { o.Scanner = filter{err: errors.New("broken")} })
+	f := newOffice(t, func(o *OutboundOptions) { o.Scanner = fake{err: errors.New("broken")} })
 	if err := f.submit(t, alice, submission("eve@away.example"), letter, 1000); err == nil || !reply.Of(err).Temporary() {
 		t.Error(err)
 	}
