@@ -117,6 +117,10 @@ func (m *Submission) judge() error {
 			return err
 		}
 	}
+	if h.FromFields > 0 && len(h.From) == 0 {
+		// A group with nobody in it: only its name would be shown as the author.
+		return errBadFrom.Because(errors.New("the From field names nobody"))
+	}
 	if len(h.From) == 0 {
 		if m.env.From.IsNull() {
 			return errNoFrom

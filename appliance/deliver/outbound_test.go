@@ -170,6 +170,8 @@ func TestOutboundRefuses(t *testing.T) {
 		"comment":             {"From: alice@example.test (\r\n) <bob@example.test>\r\n\r\n", 554},
 		"nobody":              {"From: \r\n\r\n", 554},
 		"group":               {"From: x: bob@example.test;\r\n\r\n", 553},
+		"empty group":         {"From: \"Bob <bob@example.test>\":;\r\n\r\n", 554},
+		"second sender":       {"From: alice@example.test\r\nSender: alice@example.test\r\nSender: bob@example.test\r\n\r\n", 554},
 		"goes round":          {strings.Repeat("Received: x\r\n", 51) + "From: alice@example.test\r\n\r\n", 554},
 		"endless header":      {"From: alice@example.test\r\n" + strings.Repeat("X: y\r\n", 50_000) + "\r\n", 552},
 		"endless header line": {strings.Repeat("x", maxHeader+1), 552},

@@ -57,6 +57,7 @@ type Outgoing struct {
 func ReadOutgoing(header []byte) Outgoing {
 	var o Outgoing
 	p := addressParser{left: MaxAddresses}
+	senders := 0
 	end := eachOutgoing(header, func(field []byte, name string, value []byte) {
 		switch name {
 		case "from":
@@ -64,6 +65,9 @@ func ReadOutgoing(header []byte) Outgoing {
 			o.From = p.mailboxes(o.From, value)
 			o.judge("From", value, &p)
 		case "sender":
+			if senders++; senders > 1 && o.Malformed == "" {
+				o.Malformed = "there is more than one Sender field"
+			}
 			if first := p.mailboxes(nil, value); o.SenderField == "" && len(first) > 0 {
 				o.SenderField = first[0]
 			}
