@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/xdg-go/scram"
@@ -106,6 +107,10 @@ func (k *conn) scram(r *Route) (*reply, *fault) {
 	rep, f := k.command("AUTH", k.c.l.Command, "AUTH "+mechSCRAM+" ", base64.StdEncoding.EncodeToString([]byte(say)))
 	for f == nil && rep.code == 334 {
 		challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(rep.words(0)))
+		if err == nil && iterations(challenge) > maxIterations {
+			return nil, &fault{Outcome: *ours(transfer.Deferred, transfer.ScopeDestination, "auth-failed", "4.7.8", "AUTH",
+				"the server asks for more work on the password than anybody needs")}
+		}
 		if err == nil && !conv.Done() {
 			say, err = conv.Step(string(challenge))
 		} else if err == nil {
@@ -120,6 +125,25 @@ func (k *conn) scram(r *Route) (*reply, *fault) {
 		return nil, nil
 	}
 	return rep, f
+}
+
+// maxIterations bounds the work that a server may ask for: some seconds on a
+// small machine, and a hundred times what is usual.
+const maxIterations = 1_000_000
+
+// iterations gives the number in a challenge of SCRAM (RFC 5802, section 5.1),
+// 0 where there is none.
+func iterations(challenge []byte) int {
+	for field := range strings.SplitSeq(string(challenge), ",") {
+		if number, ok := strings.CutPrefix(field, "i="); ok {
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				return 0 // refused by who reads it
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // secretsOf are the forms in which a server could repeat a password.
