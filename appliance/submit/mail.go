@@ -53,7 +53,13 @@ func (s *session) checkSender(ctx context.Context, author Author, from envelope.
 			ok, err = people.Local(ctx, from)
 		}
 	case from.IsNull():
-		return nil
+		// It is nobody's, but whose account was closed since the sign-in may
+		// not even send that.
+		text = "Your account " + author.Person.Address + " may not send mail any more"
+		var own envelope.Address
+		if own, err = envelope.ParseAddress(author.Person.Address); err == nil {
+			ok, err = people.Owns(ctx, author.Person, own)
+		}
 	default:
 		text = "You are signed in as " + author.Person.Address + ", which may not send as " + from.String()
 		ok, err = people.Owns(ctx, author.Person, from)

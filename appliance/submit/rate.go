@@ -39,12 +39,13 @@ func (m *meter) take(now time.Time, payer string) *reply.Reply {
 }
 
 // payer is whose rate the transaction counts against: the person's, or that of
-// the address within a trusted network.
+// the address within a trusted network. Of IPv6 it is the /64 network: a machine
+// there may call itself by as many addresses as it likes.
 func (s *session) payer() string {
 	if a := s.tx.author; !a.Trusted {
 		return "person " + a.Person.ID
 	}
-	return "address " + s.conn.Remote().Addr().String()
+	return "address " + esmtp.Network(s.conn.Remote().Addr()).String()
 }
 
 // clock names the first full minute after at, with its day where that is more

@@ -52,7 +52,7 @@ type Domains interface {
 type Limits struct {
 	esmtp.Limits
 	// MessagesPerHour is how many messages one person, or one address of a
-	// trusted network, may send per hour: so many at once, and then as many
+	// trusted network (of IPv6, one /64), may send per hour: so many at once, and then as many
 	// as come back with time. Default 300.
 	MessagesPerHour int
 	// RecipientsPerHour is the same for the recipients of all messages
