@@ -266,11 +266,15 @@ func (s *session) hurryRead() {
 	s.conn.SetReadDeadline(soon)
 }
 
+// lastWord is how long a session that is to make room has to come to its wait,
+// where it tells the client.
+const lastWord = 100 * time.Millisecond
+
 // evict makes the session end, with a word to a client that can hear it.
 func (s *session) evict() {
 	s.evicted.Store(true)
 	if !s.poke() {
-		s.kill()
+		time.AfterFunc(lastWord, s.kill)
 	}
 }
 
