@@ -179,7 +179,7 @@ var keys = []key{
 		func(c *Config) *int { return &c.Submission.MaxRecipients }, 1, 10000),
 	{name: "submission.trusted", doc: "Networks that may send without a password and without encryption, for printers and the like. Whoever is in one can send in the name of everybody here.",
 		field:   func(c *Config) any { return &c.Submission.Trusted },
-		allowed: "a list of networks such as \"192.0.2.0/24\"", example: `["192.0.2.0/24"]`, ok: validNetworks},
+		allowed: "a list of networks such as \"192.0.2.0/24\", none larger than a /8, or /7 of IPv6", example: `["192.0.2.0/24"]`, ok: validTrusted},
 	text("submission.client_ca", "A PEM file with a certificate authority of your own: people whose certificate it signed can sign in by it, without a password (EXTERNAL). Relative to the data folder.",
 		func(c *Config) *string { return &c.Submission.ClientCA }, "the path of a file, or empty", "people.pem", validFile),
 	toggle("submission.hide_client", "Leave the address of the mail program out of the message's Received header.",

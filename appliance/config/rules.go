@@ -120,13 +120,26 @@ func validAddresses(p any) bool {
 	return true
 }
 
+// validNetworks refuses IPv4 networks in the dress of IPv6, as peers have their
+// addresses without it: no one would be in them.
 func validNetworks(p any) bool {
 	for _, s := range *p.(*[]string) {
-		if _, err := netip.ParsePrefix(s); err != nil {
+		if n, err := netip.ParsePrefix(s); err != nil || n.Addr().Is4In6() {
 			return false
 		}
 	}
 	return true
+}
+
+// validTrusted refuses networks larger than any private one (10.0.0.0/8,
+// fc00::/7): to trust a part of the Internet is to be an open relay.
+func validTrusted(p any) bool {
+	for _, s := range *p.(*[]string) {
+		if n, err := netip.ParsePrefix(s); err == nil && (n.Bits() < 7 || n.Addr().Is4() && n.Bits() < 8) {
+			return false
+		}
+	}
+	return validNetworks(p)
 }
 
 func validServer(s string) bool {
