@@ -104,29 +104,49 @@ func (q *Queue) behind(r *store.Queued, k *lesson, o transfer.Outcome) (verdict,
 }
 
 // sweepMessage commits verdicts on rows of one message, but for rows that are
-// being tried.
+// being tried. Since they were read they may have been delivered, or the owner
+// may have done something with them: they are read and judged again.
 func (q *Queue) sweepMessage(ctx context.Context, vs []verdict, k *lesson, res *transfer.Result) {
 	q.mu.Lock()
-	free := vs[:0]
+	var claimed []int64
 	for _, v := range vs {
 		if !q.busy[v.row.ID] {
 			q.busy[v.row.ID] = true
-			free = append(free, v)
+			claimed = append(claimed, v.row.ID)
 		}
 	}
 	q.mu.Unlock()
-	if len(free) == 0 {
+	if len(claimed) == 0 {
 		return
 	}
-	q.settle(ctx, free, &lesson{grounds: k.grounds}, res, nil)
-	for i := range free {
-		if free[i].fate.ending() {
+	defer func() {
+		q.mu.Lock()
+		for _, id := range claimed {
+			delete(q.busy, id)
+		}
+		q.mu.Unlock()
+	}()
+	var still []verdict
+	err := q.o.Store.Queue(ctx, store.QueueFilter{IDs: claimed, States: []uint8{uint8(Waiting)}}, func(r *store.Queued) error {
+		if r.Destination != vs[0].row.Destination {
+			return nil
+		}
+		if v, concerned := q.behind(r, k, vs[0].outcome); concerned {
+			still = append(still, v)
+		}
+		return nil
+	})
+	if err != nil {
+		q.log.Error("the queue cannot be read", "destination", vs[0].row.Destination, "error", err)
+		return
+	}
+	if len(still) == 0 {
+		return
+	}
+	q.settle(ctx, still, &lesson{grounds: k.grounds}, res, nil)
+	for i := range still {
+		if still[i].fate.ending() {
 			q.failed.Add(1)
 		}
 	}
-	q.mu.Lock()
-	for _, v := range free {
-		delete(q.busy, v.row.ID)
-	}
-	q.mu.Unlock()
 }
