@@ -135,11 +135,12 @@ func (q *Queue) write(ctx context.Context, n *notice, res *transfer.Result, c *c
 // reportTries is how often a report is tried before its rows go on without it.
 const reportTries = 3
 
-// tell delivers a notice in one commit with the verdicts. Where a report cannot
-// be delivered though the store can be written, rows that failed stay and are
-// tried again later, and the other news is dropped: no failure goes untold, and
-// nothing that was delivered is sent again.
-func (q *Queue) tell(ctx context.Context, n *notice, vs []*verdict, k *lesson) (maillog.Event, error) {
+// tell delivers a notice in one commit with the verdicts that it is about and
+// with the rest, which does not wait where the report fails at first. Where a
+// report cannot be delivered though the store can be written, rows that failed
+// stay and are tried again later, and the other news is dropped: no failure goes
+// untold, and nothing that was delivered is sent again.
+func (q *Queue) tell(ctx context.Context, n *notice, rest []*verdict, k *lesson) maillog.Event {
 	ev := maillog.Reported{Action: string(n.action), To: n.to.String()}
 	for _, v := range n.about {
 		ev.Recipients = append(ev.Recipients, v.row.Recipient)
@@ -147,7 +148,8 @@ func (q *Queue) tell(ctx context.Context, n *notice, vs []*verdict, k *lesson) (
 			v.next.Delayed = true
 		}
 	}
-	with, tries := q.apply(vs, k), 0
+	vs, tries := append(rest, n.about...), 0
+	with := q.apply(vs, k)
 	err := q.persist(ctx, func() error {
 		id, err := q.o.Reports.Report(context.WithoutCancel(ctx), n.to, n.content, with)
 		switch {
@@ -158,7 +160,10 @@ func (q *Queue) tell(ctx context.Context, n *notice, vs []*verdict, k *lesson) (
 			ev.To, ev.Problem = "", "nobody can get this report"
 			return q.update(ctx, with)
 		}
-		if tries++; tries < reportTries {
+		if tries++; tries == 1 && len(vs) > len(n.about) && q.update(ctx, q.apply(rest, k)) == nil {
+			vs, with = n.about, q.apply(n.about, nil)
+		}
+		if tries < reportTries {
 			return fmt.Errorf("delivering a report to <%s>: %w", n.to, err)
 		}
 		ev.To, ev.Problem = "", "the report could not be delivered: "+err.Error()
@@ -175,7 +180,10 @@ func (q *Queue) tell(ctx context.Context, n *notice, vs []*verdict, k *lesson) (
 		}
 		return q.update(ctx, with)
 	})
-	return ev, err
+	if err != nil {
+		q.abandoned(vs, err)
+	}
+	return ev
 }
 
 // tellPostmaster writes to the owner that rows are held because their message

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -152,5 +153,33 @@ func TestReportOfLargeMessage(t *testing.T) {
 	rs := p.office.all()
 	if len(rs) != 1 || !strings.Contains(rs[0].content, "X-Mark: here") || strings.Contains(rs[0].content, "0123456789abcdef") || len(rs[0].content) > 20_000 {
 		t.Errorf("%d reports", len(rs))
+	}
+}
+
+// TestDeliveredDoesNotWaitForAReport holds that what was delivered is written
+// down though the report about another recipient fails: a crash meanwhile must
+// not send it again.
+func TestDeliveredDoesNotWaitForAReport(t *testing.T) {
+	t.Parallel()
+	p := newPost(t)
+	rows := p.accept(letter{to: []string{"a@example.org", "b@example.org"}})
+	p.wire.script(func(_ *transfer.Message, to string) transfer.Outcome {
+		if strings.HasPrefix(to, "a") {
+			return refused
+		}
+		return deliveredOutcome
+	})
+	p.office.breakWith(errors.New("disk full"))
+	waited := false
+	p.q.o.After = func(d time.Duration) <-chan time.Time {
+		waited = true
+		if !p.gone(rows[1].ID) {
+			t.Error("a crash now would send it twice")
+		}
+		return p.clock.After(d)
+	}
+	p.work()
+	if !waited || p.gone(rows[0].ID) {
+		t.Error("the failure went untold")
 	}
 }

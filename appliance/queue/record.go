@@ -98,12 +98,7 @@ func (q *Queue) settle(ctx context.Context, vs []verdict, k *lesson, res *transf
 	rest := untold(vs, notices)
 	learned := k
 	for _, n := range notices {
-		about := append(rest, n.about...)
-		ev, err := q.tell(ctx, n, about, learned)
-		if err != nil {
-			q.abandoned(about, err)
-		}
-		trace = append(trace, ev)
+		trace = append(trace, q.tell(ctx, n, rest, learned))
 		rest, learned = nil, nil
 	}
 	if len(notices) == 0 {
