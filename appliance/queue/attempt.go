@@ -138,6 +138,8 @@ func (q *Queue) attempt(ctx context.Context, m *transfer.Message) (res transfer.
 		}
 	}()
 	res = q.o.Transport.Attempt(ctx, m)
+	// A destination can have twenty servers, each with a long answer.
+	res.Note = transfer.Sanitize(res.Note)
 	if len(res.Outcomes) != len(m.Recipients) {
 		q.log.Error("an attempt did not say what became of each recipient", "id", m.ID, "recipients", len(m.Recipients), "outcomes", len(res.Outcomes))
 		return broken("a fault of this program"), true

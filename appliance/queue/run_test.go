@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -203,5 +204,33 @@ func TestSent(t *testing.T) {
 	p.pass(2 * time.Hour)
 	if n := len(p.rows(store.QueueFilter{Destination: SentDestination})); n != 0 || !p.gone(row.ID) {
 		t.Error("the copy was never filed")
+	}
+}
+
+// talker is a Transport that has much to say of the way.
+type talker struct{}
+
+func (talker) Attempt(_ context.Context, m *transfer.Message) transfer.Result {
+	r := transfer.Same(m, down)
+	r.Note = strings.Repeat("mx.example.org: 421 <<<<<<<<<<<<<<<<<<<<<<<<; ", 500)
+	return r
+}
+
+// TestLongNotes holds that a destination with many servers, each with a long
+// answer, cannot make rows that the store does not take.
+func TestLongNotes(t *testing.T) {
+	t.Parallel()
+	p := newPost(t)
+	p.q.o.Transport = talker{}
+	ctx, cancel := context.WithCancel(t.Context())
+	p.q.o.After = func(time.Duration) <-chan time.Time {
+		cancel() // it waits to write again
+		return make(chan time.Time)
+	}
+	id := p.accept(letter{to: []string{"a@example.org"}})[0].ID
+	attempts, _ := p.q.plan(ctx)
+	p.q.perform(ctx, attempts[0])
+	if it := p.item(id); it.Attempts != 1 || it.Last == nil || len(it.Last.Note) < 500 {
+		t.Errorf("what came of the attempt is not written down: %+v", it)
 	}
 }
