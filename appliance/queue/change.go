@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"hauspost/appliance/maillog"
@@ -29,7 +30,7 @@ type change struct {
 	rows int
 }
 
-// run goes through the rows in batches of one commit each.
+// run goes through the rows in batches.
 func (c *change) run(ctx context.Context) error {
 	queries, err := c.q.queries(ctx, c.filter, nil)
 	if err != nil {
@@ -62,11 +63,37 @@ func (c *change) through(ctx context.Context, f store.QueueFilter) error {
 			}
 			return nil
 		})
-		if err == nil && len(rows) > 0 {
-			err = c.commit(ctx, rows)
+		for part := range parts(rows) {
+			if err == nil {
+				err = c.commit(ctx, part)
+			}
 		}
 		if err != nil || n < batch || c.last != 0 && f.After >= c.last {
 			return err
+		}
+	}
+}
+
+// maxPart bounds the rows that one commit changes, in octets: the store takes a
+// few megabytes, and the answers of servers make rows long.
+const maxPart = 1 << 20
+
+// parts splits rows into those that one commit can change.
+func parts(rows []store.Queued) iter.Seq[[]store.Queued] {
+	return func(yield func([]store.Queued) bool) {
+		first, size := 0, 0
+		for i := range rows {
+			r := &rows[i]
+			n := len(r.Value) + len(r.Note) + len(r.Sender) + len(r.Recipient) + len(r.Destination) + 256
+			if size += n; size > maxPart && i > first {
+				if !yield(rows[first:i]) {
+					return
+				}
+				first, size = i, n
+			}
+		}
+		if first < len(rows) {
+			yield(rows[first:])
 		}
 	}
 }

@@ -332,3 +332,29 @@ func TestActRefusesNonsense(t *testing.T) {
 		t.Error("a malformed domain was taken")
 	}
 }
+
+// TestDeedsOnLongAnswers holds that the answers of a server cannot make a deed on
+// many rows more than one commit takes.
+func TestDeedsOnLongAnswers(t *testing.T) {
+	t.Parallel()
+	p := newPost(t)
+	long := putOff
+	long.Answer = strings.Repeat("<", 1000) // six octets each in JSON
+	for range 11 {
+		l := letter{edit: func(it *Item) { it.Last, it.Due = &Last{Outcome: long}, epoch.Add(time.Hour) }}
+		for i := range 100 {
+			l.to = append(l.to, fmt.Sprintf("u%d@example.org", i))
+		}
+		p.accept(l)
+	}
+	for _, deed := range []Deed{Hold, Drop} {
+		if done, err := p.q.Act(t.Context(), deed, Filter{}, ""); err != nil || done.Rows != 1100 {
+			t.Errorf("%s: %+v, %v", deed, done, err)
+		}
+	}
+	p.clock.add(25 * time.Hour)
+	p.tend()
+	if n := len(p.rows(store.QueueFilter{})); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+}

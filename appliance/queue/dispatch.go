@@ -38,6 +38,7 @@ func (q *Queue) begin(ctx context.Context) {
 		if json.Unmarshal(value, e) != nil || l == nil && key != localKey {
 			return nil
 		}
+		e.back(now.UnixMilli())
 		left := time.Duration(min(max(0, e.Looked+e.Planned-now.UnixMilli()), e.Planned)) * time.Millisecond
 		if key == localKey {
 			q.local, q.localWait = e, waitFor(now, left)
@@ -174,7 +175,13 @@ func (q *Queue) plan(ctx context.Context) ([]*attempt, time.Duration) {
 	if wall := now.Round(0); wall.Before(q.lastWall.Round(0).Add(-time.Second)) {
 		q.log.Warn("the clock was set back", "from", q.lastWall.UTC(), "to", wall.UTC())
 		q.wantTending()
+		if q.local != nil {
+			q.local.back(now.UnixMilli())
+		}
 		for _, l := range q.lanes {
+			if l.episode != nil {
+				l.episode.back(now.UnixMilli())
+			}
 			q.makeReady(l)
 		}
 		q.totalsAt = wait{}

@@ -62,6 +62,18 @@ func (e *episode) look(now int64) {
 	e.Marks = append(e.Marks, [2]int64{now, e.Grown})
 }
 
+// back takes care of a clock that was set back to now (Unix milliseconds): what
+// has grown so far lies behind everything that comes from now on, also where the
+// clock jumps forward again. It tells whether that changed something.
+func (e *episode) back(now int64) (changed bool) {
+	for i := range e.Marks {
+		if e.Marks[i][0] > now {
+			e.Marks[i][0], changed = now, true
+		}
+	}
+	return changed
+}
+
 // since is how much of the episode lies behind t (Unix milliseconds).
 func (e *episode) since(t int64) int64 {
 	if e == nil {
@@ -70,7 +82,7 @@ func (e *episode) since(t int64) int64 {
 	var sum int64
 	for i := len(e.Marks) - 1; i > 0; i-- {
 		end, part := e.Marks[i][0], e.Marks[i][1]-e.Marks[i-1][1]
-		if t > e.Marks[i-1][0] {
+		if t >= e.Marks[i-1][0] {
 			return sum + max(0, min(part, end-t))
 		}
 		sum += part

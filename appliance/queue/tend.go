@@ -2,7 +2,9 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"hauspost/appliance/maillog"
@@ -50,6 +52,9 @@ func (q *Queue) tendOnce(ctx context.Context) error {
 	if err == nil {
 		err = q.forgetStale(ctx)
 	}
+	if err == nil {
+		err = q.setBack(ctx, now)
+	}
 	if err != nil {
 		return err
 	}
@@ -86,11 +91,48 @@ func (q *Queue) forgetStale(ctx context.Context) error {
 	})
 }
 
+// setBack does to the episodes in the store what episode.back does to those in
+// memory: the clock may be right again after the next start.
+func (q *Queue) setBack(ctx context.Context, now time.Time) error {
+	var keys []string
+	err := q.o.Store.List(ctx, failingKind, func(key string, value []byte) error {
+		e := new(episode)
+		if json.Unmarshal(value, e) == nil && e.back(now.UnixMilli()) {
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(keys, 100) {
+		err := q.o.Store.Update(ctx, func(tx *store.Tx) error {
+			for _, key := range some {
+				value, err := tx.Get(failingKind, key)
+				e := new(episode)
+				if errors.Is(err, store.ErrNotFound) || err == nil && (json.Unmarshal(value, e) != nil || !e.back(now.UnixMilli())) {
+					continue
+				}
+				if err == nil {
+					err = tx.Put(failingKind, key, e.encode())
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sentLongest is more than a copy for Sent ever waits.
 const sentLongest = 25 * time.Hour
 
-// eachBatch changes the rows that f and choose pick, at most a batch in one
-// commit, and calls done after each commit. A row that changed since it was
+// eachBatch changes the rows that f and choose pick, some in one commit, and calls done after each commit. A row that changed since it was
 // read is left alone.
 func (q *Queue) eachBatch(ctx context.Context, f store.QueueFilter, choose func(*store.Queued) bool,
 	change func(*store.Tx, store.Queued) error, done func([]store.Queued)) error {
@@ -109,9 +151,9 @@ func (q *Queue) eachBatch(ctx context.Context, f store.QueueFilter, choose func(
 		if err != nil {
 			return err
 		}
-		if len(rows) > 0 {
+		for part := range parts(rows) {
 			err = q.o.Store.Update(ctx, func(tx *store.Tx) error {
-				for _, r := range rows {
+				for _, r := range part {
 					cur, err := tx.Queued(r.ID)
 					if errors.Is(err, store.ErrNotFound) || err == nil && (cur.State != r.State || cur.Due != r.Due) {
 						continue
@@ -128,7 +170,7 @@ func (q *Queue) eachBatch(ctx context.Context, f store.QueueFilter, choose func(
 			if err != nil {
 				return err
 			}
-			done(rows)
+			done(part)
 		}
 		if n < batch {
 			return nil

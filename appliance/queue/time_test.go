@@ -318,3 +318,31 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+// TestWrittenWithoutAClock holds that a message which comes while the clock says
+// 1970 is not as old, once the clock is right, as its destination is dead.
+func TestWrittenWithoutAClock(t *testing.T) {
+	t.Parallel()
+	p := newPost(t)
+	p.wire.script(always(down))
+	for range 10 {
+		p.accept(letter{to: []string{"old@dead.example"}})
+		p.pass(8 * time.Hour)
+	}
+	today := p.clock.Now()
+	p.store.Close()
+	p.clock.add(time.Date(1970, 1, 1, 0, 0, 10, 0, time.UTC).Sub(today))
+	p.open()
+	p.work()
+	id := p.accept(letter{to: []string{"new@dead.example"}})[0].ID
+	p.clock.add(today.Add(10 * time.Minute).Sub(p.clock.Now()))
+	p.restart()
+	p.pass(2 * time.Hour)
+	if p.gone(id) {
+		t.Error("given up within two hours")
+	}
+	p.pass(60 * time.Hour)
+	if !p.gone(id) {
+		t.Error("not given up after 62 hours")
+	}
+}
