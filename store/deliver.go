@@ -78,14 +78,15 @@ func (s *Store) Deliver(ctx context.Context, st *Staged, d Delivery) ([]Placed, 
 	return placed, nil
 }
 
-// placeBox finds or makes the mailbox of a place.
+// placeBox finds or makes the mailbox of a place. One of which only the name is
+// left becomes a mailbox again where it may be made.
 func (g *group) placeBox(p Place) (*Mailbox, error) {
 	b, err := g.named(p.Owner, p.Mailbox)
-	if err == nil && b.NoSelect {
-		return nil, fmt.Errorf("mailbox %q: %w", p.Mailbox, ErrNotAllowed)
-	}
-	if err == nil {
+	if err == nil && !b.NoSelect {
 		return b, nil
+	}
+	if err == nil && !p.Create {
+		return nil, fmt.Errorf("mailbox %q: %w", p.Mailbox, ErrNotAllowed)
 	}
 	if !p.Create {
 		return nil, fmt.Errorf("mailbox %q: %w", p.Mailbox, ErrNotFound)
