@@ -190,20 +190,34 @@ func (m *Submission) sign() ([]byte, error) {
 	return fields, nil
 }
 
+// The row for Sent keeps at most these octets of a Message-ID, which is a line
+// of RFC 5322, and of Bcc: the store's rows are bounded, and no mail is refused
+// for the sake of its copy.
+const (
+	maxMessageID = 998
+	maxBcc       = 8 << 10
+)
+
 // fileLater adds the row that has a copy filed in the author's Sent mailbox.
+// There is none where the Message-ID is too long to find a copy by it; the copy
+// is without Bcc where that is too long.
 func (m *Submission) fileLater(ctx context.Context, r *routes) {
-	if m.by.Account == "" {
+	if m.by.Account == "" || len(m.messageID) > maxMessageID {
 		return
 	}
 	after := m.out.o.SentAfter(ctx, m.by.Account)
 	if after <= 0 {
 		return
 	}
+	bcc := string(m.header.Bcc)
+	if len(bcc) > maxBcc {
+		bcc = ""
+	}
 	now := m.out.o.Now()
 	r.items = append(r.items, queue.Item{
 		Kind: queue.KindSent, Destination: queue.SentDestination, Account: m.by.Account,
 		Sender: m.env.From, Added: now, Due: now.Add(after),
-		MessageID: m.messageID, Bcc: string(m.header.Bcc),
+		MessageID: m.messageID, Bcc: bcc,
 	})
 }
 
