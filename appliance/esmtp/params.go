@@ -3,6 +3,7 @@ package esmtp
 import (
 	"strconv"
 	"strings"
+	"unicode"
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/reply"
@@ -158,9 +159,30 @@ func isOrcpt(s string) bool {
 		return false
 	}
 	if strings.EqualFold(kind, "utf-8") {
-		return !hasControl(address) && !strings.ContainsAny(address, "= ")
+		return isUnitext(address)
 	}
 	return isXtext(address)
+}
+
+// isUnitext checks the forms of an address of the type utf-8 (RFC 6533, section
+// 3), in which "\x{HEX}" stands for a character, and, by those who mean xtext,
+// "+HH". Encoded control characters are refused, as in xtext.
+func isUnitext(s string) bool {
+	if hasControl(s) || strings.ContainsAny(s, "= ") {
+		return false
+	}
+	for i := range len(s) {
+		hex := ""
+		if rest, ok := strings.CutPrefix(s[i:], `\x{`); ok {
+			hex, _, _ = strings.Cut(rest, "}")
+		} else if s[i] == '+' && i+3 <= len(s) {
+			hex = s[i+1 : i+3]
+		}
+		if n, err := strconv.ParseUint(hex, 16, 32); err == nil && (n > unicode.MaxRune || hasControl(string(rune(n)))) {
+			return false
+		}
+	}
+	return true
 }
 
 // isXtext checks xtext (RFC 3461, section 4): printable ASCII but "+" and "=",

@@ -77,6 +77,21 @@ func TestXtext(t *testing.T) {
 	}
 }
 
+func TestOrcpt(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]bool{
+		"rfc822;a@b.test": true, "rfc822;a+0D": false, "x;": false, ";a": false, "a@b.test": false,
+		"utf-8;jürgen@b.test": true, `utf-8;j\x{FC}rgen@b.test`: true, `UTF-8;a\x{2B}b@b.test`: true, `utf-8;\x{1F600}@b.test`: true,
+		`utf-8;a\x{0D}\x{0A}X:y`: false, `utf-8;a\x{A}`: false, `utf-8;a\x{00000a}`: false, `utf-8;a\x{7F}`: false, `utf-8;a\x{85}`: false,
+		`utf-8;a\x{2028}`: false, `utf-8;a\x{D800}`: false, `utf-8;a\x{110000}`: false, `utf-8;a\x{FFFFFFFF}`: false,
+		"utf-8;a+0Ab": false, "utf-8;a+2Bb": true, "utf-8;a b": false, "utf-8;a\u0085": false,
+	} {
+		if isOrcpt(s) != want {
+			t.Errorf("isOrcpt(%q) = %v", s, !want)
+		}
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	t.Parallel()
 	if got := printable("a\r\nb\x1b\u0085ü\xff"); got != "a??b??ü?" {
