@@ -98,6 +98,14 @@ func (s *spoolIntake) Names(ctx context.Context) (names []string, err error) {
 // header for a report.
 const maxReported = 64 << 10
 
+// maxDue bounds a dueReport as it is kept, in octets: a document of the store has
+// at most 1 MB. It is enough for some hundred recipients.
+const maxDue = 1 << 20
+
+// errManyWrong is what the other recipients get where there are more wrong ones
+// than the commit that takes the message could also hold the report on.
+var errManyWrong = reply.New(550, "5.5.3", "many-wrong-recipients", "So many of the recipients of this message cannot be that it was sent to nobody; please correct them")
+
 // dueReport is the report on recipients that cannot be, kept with the file's
 // name until it is delivered: in the commit that takes the message over, so
 // that neither mail nor report is repeated or lost.
@@ -132,8 +140,22 @@ func (s *spoolIntake) Submit(ctx context.Context, m *sendmail.Spooled) error {
 	if err != nil {
 		return err
 	}
+	kept, err := due.encode()
+	if err != nil {
+		return err
+	}
+	if len(kept) > maxDue && len(env.To) > 0 {
+		for _, to := range env.To {
+			refused = append(refused, failed(to, errManyWrong))
+			trace.Add(refusal("RCPT", to.Address, errManyWrong))
+		}
+		env.To = nil
+		if due, err = s.prepareReport(ctx, m, env.ID, head, refused); err != nil {
+			return err
+		}
+	}
 	if len(env.To) > 0 {
-		err := s.take(ctx, env, trace, m, content, due.keep(m.Name))
+		err := s.take(ctx, env, trace, m, content, func(tx *store.Tx) error { return tx.Put(kindSpool, m.Name, kept) })
 		r := reply.Of(err)
 		if err != nil {
 			trace.Add(refusal("content", m.Sender, r))
@@ -245,19 +267,13 @@ func (s *spoolIntake) prepareReport(ctx context.Context, m *sendmail.Spooled, id
 	return due, nil
 }
 
-// keep notes in a commit that the file of a name was taken over, and the report
-// that is due, if any.
-func (d *dueReport) keep(name string) func(tx *store.Tx) error {
-	return func(tx *store.Tx) error {
-		if d == nil {
-			return tx.Put(kindSpool, name, nil)
-		}
-		raw, err := json.Marshal(d)
-		if err != nil {
-			return err
-		}
-		return tx.Put(kindSpool, name, raw)
+// encode makes what is kept with the name of a file that was taken over: the
+// report that is due, if any.
+func (d *dueReport) encode() ([]byte, error) {
+	if d == nil {
+		return nil, nil
 	}
+	return json.Marshal(d)
 }
 
 // deliverReport delivers a report and notes in the same commit that it is not
