@@ -69,6 +69,29 @@ func TestLostInContent(t *testing.T) {
 	}
 }
 
+// TestLostByOneMessage: what breaks off in the midst of a message concerns that
+// message alone, as others may get through.
+func TestLostByOneMessage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h := r.host("mx1.example", testnet.Behaviour{DropAfter: 100 << 10})
+	r.domain("far.example", h)
+	o, _ := r.outcome(message(large(16<<20), "one@far.example"))
+	r.expect(o, "deferred recipient lost 4.4.2")
+	r.delivered(message(text, "one@far.example"))
+	for _, verb := range []string{"MAIL", "RCPT", "DATA"} {
+		h.Set(at(verb, testnet.Step{Drop: true}))
+		o, _ := r.outcome(message(text, "one@far.example"))
+		r.expect(o, "deferred recipient lost 4.4.2")
+	}
+	for _, verb := range []string{"connect", "EHLO"} {
+		r = newRig(t)
+		r.domain("far.example", r.host("mx1.example", at(verb, testnet.Step{Drop: true})))
+		o, _ := r.outcome(message(text, "one@far.example"))
+		r.expect(o, "deferred destination lost 4.4.2")
+	}
+}
+
 // TestUnreadable: a file that cannot be read never goes out in part, and is
 // nobody else's fault.
 func TestUnreadable(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -209,19 +210,27 @@ func (k *conn) answer(verb string, patience time.Duration) (*reply, *fault) {
 	return rep, nil
 }
 
-// broken says what the end of a connection means.
+// broken says what the end of a connection means. After the door it may be for
+// this message alone (a scanner that gives up, a line that carries small ones
+// only), and others must not wait behind it.
 func (k *conn) broken(verb string, err error) *fault {
-	o := ours(transfer.Deferred, transfer.ScopeDestination, "lost", "4.4.2", verb, "the connection broke off")
+	scope := transfer.ScopeDestination
+	if slices.Contains(inTransaction, verb) {
+		scope = transfer.ScopeRecipient
+	}
+	o := ours(transfer.Deferred, scope, "lost", "4.4.2", verb, "the connection broke off")
 	switch {
 	case k.gone.Load():
 		o = interrupted(verb)
 	case errors.Is(err, errGarbage):
-		o = ours(transfer.Deferred, transfer.ScopeDestination, "garbage", "4.5.0", verb, err.Error())
+		o = ours(transfer.Deferred, scope, "garbage", "4.5.0", verb, err.Error())
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		o = ours(transfer.Deferred, transfer.ScopeDestination, "timeout", "4.4.2", verb, "no answer in time")
+		o = ours(transfer.Deferred, scope, "timeout", "4.4.2", verb, "no answer in time")
 	}
 	return &fault{Outcome: *o}
 }
+
+var inTransaction = []string{"MAIL", "RCPT", "DATA", "content"}
 
 // unexpected is a reply that cannot be one to verb.
 func unexpected(verb string, rep *reply) *fault {
