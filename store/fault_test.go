@@ -67,6 +67,13 @@ func (f *faultFS) Rename(from, to string) error {
 	return f.filesystem.Rename(from, to)
 }
 
+func (f *faultFS) Remove(name string) error {
+	if err := f.check("remove"); err != nil {
+		return err
+	}
+	return f.filesystem.Remove(name)
+}
+
 func (f *faultFS) Mkdir(name string, perm fs.FileMode) error {
 	if err := f.check("mkdir"); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -329,6 +330,33 @@ func TestVerifyLeavesTheDeadAlone(t *testing.T) {
 		if r, err := s.Verify(t.Context()); err != nil || len(r.Problems) != problems {
 			t.Errorf("%+v, %v, want %d problems", r, err, problems)
 		}
+	}
+}
+
+// A crash, or a failing disk, between the end of a message and the removal of
+// its file leaves no file behind that nobody knows, however old the message is.
+func TestNoFileOutlivesItsMessage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, f := openFaulty(t, dir)
+	row := enqueue(t, s, "Subject: gone\r\n\r\n", nil, "a.example")[0]
+	f.arm("remove", 1, true, syscall.EIO)
+	if err := s.Update(t.Context(), func(tx *Tx) error { return tx.Dequeue(row.ID) }); err != nil {
+		t.Fatal(err)
+	}
+	for f.hits() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	// Many messages later:
+	if err := sqlNow(s, "UPDATE state SET next_msg = 5000"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openStore(t, dir)
+	waitReaped(t, s)
+	mustVerify(t, s)
+	if left, err := filepath.Glob(filepath.Join(dir, "*", "*", "*.zst")); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
 	}
 }
 

@@ -52,34 +52,81 @@ func (s *Store) reaper() {
 	}
 }
 
+// reaped is a message that nobody holds any more.
 type reaped struct {
 	msg int64
 	id  ID
 }
 
-// reapSome does one batch and returns how many rows it worked on.
+// stone is a tombstone that still refers to its message.
+type stone struct{ mailbox, msg, uid int64 }
+
+// reapSome does one batch and returns how many rows it worked on. Files go
+// before the rows that name them: a crash between leaves rows that are dead
+// already, and that the next run takes back, where files without a row would
+// lie there for ever.
 func (s *Store) reapSome() (int, error) {
+	ctx := context.Background()
 	var work int
-	var files []reaped
 	err := s.submit(&request{fn: func(g *group) error {
-		work, files = 0, nil
 		return g.unlogged(func() (err error) {
-			if work, err = s.emptyDeadMailbox(g.ctx); err != nil || work > 0 {
-				return err
-			}
-			work, files, err = s.dropReferences(g.ctx)
+			work, err = s.emptyDeadMailbox(g.ctx)
 			return err
 		})
 	}})
-	if err != nil {
+	if err != nil || work > 0 {
+		return work, err
+	}
+	stones, err := s.stones(ctx)
+	if err != nil || len(stones) == 0 {
 		return 0, err
 	}
-	for _, r := range files {
-		if err := s.fs.Remove(s.path(r.msg, r.id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.log.Warn("a message file could not be removed", "id", r.id.String(), "error", err)
+	if err := s.removeDead(ctx, stones); err != nil {
+		return 0, err
+	}
+	err = s.submit(&request{fn: func(g *group) error {
+		return g.unlogged(func() error { return s.dropReferences(g.ctx, stones) })
+	}})
+	return len(stones), err
+}
+
+// stones reads a batch of tombstones that are committed.
+func (s *Store) stones(ctx context.Context) ([]stone, error) {
+	rows, err := s.readers.QueryContext(ctx, "SELECT mailbox, uid, msg FROM tombstone WHERE msg IS NOT NULL LIMIT ?", reapBatch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var stones []stone
+	for rows.Next() {
+		var t stone
+		if err := rows.Scan(&t.mailbox, &t.uid, &t.msg); err != nil {
+			return nil, err
+		}
+		stones = append(stones, t)
+	}
+	return stones, rows.Err()
+}
+
+// removeDead removes the files of messages that only tombstones hold: nothing
+// can bring those back.
+func (s *Store) removeDead(ctx context.Context, stones []stone) error {
+	for _, t := range stones {
+		var file []byte
+		err := s.readers.QueryRowContext(ctx, "SELECT file FROM message WHERE id = ?1 AND refs <= (SELECT count(*) FROM tombstone WHERE msg = ?1)", t.msg).Scan(&file)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("message %d: %w", t.msg, err)
+		}
+		var id ID
+		copy(id[:], file)
+		if err := s.fs.Remove(s.path(t.msg, id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing the file of message %d: %w", t.msg, err)
 		}
 	}
-	return work, nil
+	return nil
 }
 
 // emptyDeadMailbox buries some messages of a deleted mailbox, and the mailbox
@@ -111,40 +158,18 @@ func (s *Store) emptyDeadMailbox(ctx context.Context) (int, error) {
 	return 1, nil
 }
 
-// dropReferences takes back the references of some tombstones and removes the
-// rows of messages that nobody has any more.
-func (s *Store) dropReferences(ctx context.Context) (int, []reaped, error) {
-	rows, err := s.conn.QueryContext(ctx, "SELECT mailbox, uid, msg FROM tombstone WHERE msg IS NOT NULL LIMIT ?", reapBatch)
-	if err != nil {
-		return 0, nil, err
+// dropReferences takes back the references of tombstones and removes the rows
+// of messages that nobody has any more.
+func (s *Store) dropReferences(ctx context.Context, stones []stone) error {
+	// The highest row may go: its number must not come again.
+	if _, err := s.conn.ExecContext(ctx, "UPDATE state SET next_msg = max(next_msg, ?)", s.committedMsg); err != nil {
+		return err
 	}
-	type stone struct {
-		mailbox, msg, uid int64
-	}
-	var stones []stone
-	for rows.Next() {
-		var t stone
-		if err := rows.Scan(&t.mailbox, &t.uid, &t.msg); err != nil {
-			rows.Close()
-			return 0, nil, err
-		}
-		stones = append(stones, t)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return 0, nil, err
-	}
-	if len(stones) > 0 {
-		// The highest row may go: its number must not come again.
-		if _, err := s.conn.ExecContext(ctx, "UPDATE state SET next_msg = max(next_msg, ?)", s.committedMsg); err != nil {
-			return 0, nil, err
-		}
-	}
-	var files []reaped
 	for _, t := range stones {
 		// Nobody can ask for the tombstones of a mailbox that is gone (0).
 		for _, st := range []*sql.Stmt{s.stmts.dropStone, s.stmts.clearStone} {
 			if _, err := st.ExecContext(ctx, t.mailbox, t.uid); err != nil {
-				return 0, nil, err
+				return err
 			}
 		}
 		var refs int64
@@ -154,14 +179,11 @@ func (s *Store) dropReferences(ctx context.Context) (int, []reaped, error) {
 			continue
 		}
 		if err != nil {
-			return 0, nil, fmt.Errorf("message %d: %w", t.msg, err)
+			return fmt.Errorf("message %d: %w", t.msg, err)
 		}
 		if _, err := s.stmts.dropMessage.ExecContext(ctx, t.msg); err != nil {
-			return 0, nil, err
+			return err
 		}
-		r := reaped{msg: t.msg}
-		copy(r.id[:], file)
-		files = append(files, r)
 	}
-	return len(stones), files, nil
+	return nil
 }
