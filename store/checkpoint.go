@@ -14,7 +14,7 @@ const unsureRounds = 2
 // redo file, and moves to the other file otherwise.
 func (s *Store) room(seq uint64, n int) error {
 	if n > maxRecordBytes {
-		return fmt.Errorf("a change of %d octets is too large", n)
+		return fmt.Errorf("a change of %d octets is %w", n, ErrTooLarge)
 	}
 	if s.redo.fits(n) {
 		return nil

@@ -46,6 +46,9 @@ var (
 	ErrIndexBehind = errors.New("the index hauspost.db is older than the mail beside it")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("the store is closed")
+	// ErrTooLarge: a change is more than one commit takes, some 4 MB beside the
+	// content of messages: one message for many thousands of recipients.
+	ErrTooLarge = errors.New("too large for one commit")
 	// ErrNotAllowed: INBOX and other mailboxes with which that cannot be done.
 	ErrNotAllowed = errors.New("not allowed for this mailbox")
 )

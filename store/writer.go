@@ -127,11 +127,16 @@ func (s *Store) gather(batch []*request) []*request {
 
 // commitBatch commits a batch and answers its requests. It returns those that
 // have to wait for the next group, because an earlier request of this one
-// changed a mailbox that they read in memory.
+// changed a mailbox that they read in memory, or left too little room.
 func (s *Store) commitBatch(batch []*request) (carry []*request) {
 	for len(batch) > 0 {
 		g := s.newGroup(context.Background())
 		failed, later, err := s.runGroup(g, batch)
+		if errors.Is(err, ErrTooLarge) && failed != nil && failed != batch[0] {
+			// It may fit into a group of its own.
+			carry, batch = append(carry, failed), without(batch, failed)
+			continue
+		}
 		if failed != nil {
 			// It had changed something before it failed: do the others again.
 			if fault := new(indexError); errors.As(err, &fault) {
@@ -161,9 +166,9 @@ func (s *Store) commitBatch(batch []*request) (carry []*request) {
 				close(r.done)
 			}
 		}
-		return later
+		return append(carry, later...)
 	}
-	return nil
+	return carry
 }
 
 // runGroup begins the transaction and runs the requests. failed is a request
@@ -182,6 +187,10 @@ func (s *Store) runGroup(g *group, batch []*request) (failed *request, later []*
 		if r.err != nil && (len(g.ops) > before || g.dirty) {
 			s.exec(s.stmts.rollback)
 			return r, nil, r.err
+		}
+		if n := len(g.body.b); n > maxRecordBytes {
+			s.exec(s.stmts.rollback)
+			return r, nil, fmt.Errorf("a change of %d octets is %w", n, ErrTooLarge)
 		}
 	}
 	return nil, later, nil
