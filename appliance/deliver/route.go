@@ -88,6 +88,9 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 	if errors.Is(err, store.ErrNotFound) {
 		return recipientChanged.Because(err)
 	}
+	if errors.Is(err, store.ErrTooLarge) {
+		return tooManyRecipients.Because(err)
+	}
 	if err != nil {
 		return reply.StorageError.Because(err)
 	}
@@ -118,6 +121,10 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 // recipientChanged: a recipient was there at RCPT and is not there any more.
 // Asked again, the client is told for good.
 var recipientChanged = reply.New(451, "4.2.1", "recipient-changed", "A recipient changed while this message came in, please try again")
+
+// tooManyRecipients: they would not fit into one commit, however often they are
+// tried. There are some thousands, mostly by large aliases.
+var tooManyRecipients = reply.New(554, "5.5.3", "too-many-recipients", "This message would go to too many people at once, please send it to fewer")
 
 // route resolves the recipients of a submitted message.
 func (out *Outbound) route(ctx context.Context, env *envelope.Envelope, v envelope.Verdict) (*routes, error) {

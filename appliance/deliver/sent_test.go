@@ -2,11 +2,14 @@ package deliver
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"hauspost/appliance/envelope"
 	"hauspost/appliance/queue"
+	"hauspost/appliance/reply"
 )
 
 // filed submits a message whose copy is to be filed, and gives the row of it.
@@ -63,5 +66,25 @@ func TestLongFieldsAreTaken(t *testing.T) {
 		if err := f.submit(t, alice, submission("eve@away.example"), "From: alice@example.test\r\nMessage-ID: <"+id+"@away.example>\r\n\r\nhello\r\n", 1000); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMoreRecipientsThanACommitTakes holds that the sender of a message for
+// thousands hears for good that there are too many.
+func TestMoreRecipientsThanACommitTakes(t *testing.T) {
+	t.Parallel()
+	f := newOffice(t, nil)
+	env := submission()
+	far := strings.Repeat("a-long-name.", 18) + "example"
+	for i := range 3000 {
+		a := envelope.MustAddress(fmt.Sprintf("somebody-%d@%s", i, far))
+		env.To = append(env.To, envelope.Recipient{Address: a, ORcpt: "rfc822;" + strings.Repeat("x", 490)})
+	}
+	err := f.submit(t, alice, env, letter, 1000)
+	if r := reply.Of(err); err == nil || r.Temporary() || r.Name != "too-many-recipients" {
+		t.Errorf("%v", err)
+	}
+	if err := f.submit(t, alice, submission("eve@away.example"), letter, 1000); err != nil {
+		t.Error(err)
 	}
 }
