@@ -77,6 +77,10 @@ func wide(o *transfer.Outcome) bool {
 	case o.Name == "rate-limited", o.Name == "blocked":
 		// 4.2.x is about one mailbox.
 		return !strings.HasPrefix(o.Enhanced, "4.2.")
+	case o.Verb == "content":
+		// Whatever fails there may fail at this message: others are not to
+		// wait behind it.
+		return false
 	}
 	return strings.HasPrefix(o.Enhanced, "4.3.")
 }

@@ -34,6 +34,7 @@ func TestNames(t *testing.T) {
 		{"MAIL", "552 message size exceeds limit", "failed recipient too-large"},
 		{"MAIL", "550 5.1.8 sender domain not found", "failed recipient sender-refused 5.1.8"},
 		{"MAIL", "452 4.3.1 Insufficient system storage", "deferred destination try-later 4.3.1"},
+		{"content", "451 4.3.0 the scanner gave up", "deferred recipient try-later 4.3.0"},
 		{"content", "554 5.4.6 Too many hops", "failed recipient loop 5.4.6"},
 		{"RCPT", "556 5.1.10 null MX", "failed recipient null-mx 5.1.10"},
 		{"connect", "521 mail.example does not accept mail", "failed destination null-mx"},
