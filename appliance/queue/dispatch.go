@@ -21,7 +21,9 @@ type attempt struct {
 	// tells that it is the one probe after this side had no network.
 	gen, localGen uint64
 	probe         bool
-	started       time.Time
+	// failing: the destination failed when it began.
+	failing bool
+	started time.Time
 }
 
 // begin reads what the store knows. What it cannot read it tries again within
@@ -220,6 +222,11 @@ func (q *Queue) choose(ctx context.Context, now time.Time) (attempts []*attempt)
 			blocked = append(blocked, l)
 			continue
 		}
+		if l.probing() && q.failing >= max(1, q.o.Limits.Attempts/2) && l.wait.left(now) == 0 {
+			// Those that hang must not keep the others waiting.
+			blocked = append(blocked, l)
+			continue
+		}
 		a := q.try(ctx, l, now)
 		if a == nil {
 			q.park(l, now)
@@ -265,7 +272,7 @@ func (q *Queue) try(ctx context.Context, l *lane, now time.Time) *attempt {
 		i = max(0, slices.IndexFunc(l.window, func(s slot) bool { return s.msg == msg }))
 		msg = l.window[i].msg
 	}
-	a := &attempt{l: l, gen: l.gen, localGen: q.localGen, started: now, large: l.window[i].size > largeSize}
+	a := &attempt{l: l, gen: l.gen, localGen: q.localGen, started: now, large: l.window[i].size > largeSize, failing: l.probing()}
 	kept := l.window[:0]
 	for _, s := range l.window {
 		if s.msg == msg && len(a.rows) < MaxTogether {
@@ -279,6 +286,9 @@ func (q *Queue) try(ctx context.Context, l *lane, now time.Time) *attempt {
 	delete(l.overtaken, msg)
 	l.active++
 	q.active++
+	if a.failing {
+		q.failing++
+	}
 	if a.large {
 		l.large++
 	}
@@ -365,6 +375,9 @@ func (q *Queue) finish(a *attempt, again bool, nextDue int64) {
 		delete(q.busy, id)
 	}
 	q.active--
+	if a.failing {
+		q.failing--
+	}
 	l.active--
 	if a.large {
 		l.large--

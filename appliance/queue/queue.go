@@ -22,6 +22,7 @@ type Store interface {
 	Queued(ctx context.Context, id int64) (store.Queued, error)
 	Queue(ctx context.Context, f store.QueueFilter, fn func(q *store.Queued) error) error
 	CountQueue(ctx context.Context, f store.QueueFilter) (int, error)
+	QueueDestinations(ctx context.Context, f store.QueueFilter) ([]string, error)
 	QueueTotals(ctx context.Context) ([]store.QueueTotal, error)
 	Get(ctx context.Context, kind, key string) ([]byte, error)
 	List(ctx context.Context, kind string, fn func(key string, value []byte) error) error
@@ -140,6 +141,9 @@ type Queue struct {
 	// busy are the rows in an attempt or claimed otherwise.
 	busy   map[int64]bool
 	active int
+	// failing of the attempts are at destinations that failed before: at most
+	// half of those allowed.
+	failing int
 	// high is the highest number that Wake told of, missing are lower ones that
 	// it has not told of yet; blind: there may be others.
 	high    int64

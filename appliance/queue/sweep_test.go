@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +69,33 @@ func TestSweepLeavesWhatArrivedMeanwhile(t *testing.T) {
 	}
 	if n := p.reportsOf(sayFailed); n != 0 || !p.gone(old) {
 		t.Errorf("%d reports of a failure for a message that was delivered (gone: %v)", n, p.gone(old))
+	}
+}
+
+// TestStuckDestinationsLeaveRoom holds that destinations which failed before and
+// now keep their attempts hanging do not keep others from being tried.
+func TestStuckDestinationsLeaveRoom(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, func(o *Options) { o.Limits.Attempts = 10 })
+	p.wire.script(always(down))
+	for i := range 30 {
+		p.accept(letter{to: []string{fmt.Sprintf("a@stuck%d.example", i)}})
+	}
+	p.work()
+	p.clock.add(2 * time.Minute)
+	stuck, _ := p.q.plan(t.Context()) // and none of them ends
+	p.accept(letter{to: []string{"bob@example.org"}})
+	more, _ := p.q.plan(t.Context())
+	if len(stuck) == 0 || len(more) != 1 || more[0].l.name != "example.org" {
+		t.Fatalf("%d attempts hang, then %d", len(stuck), len(more))
+	}
+	// Those that had to wait get their turn.
+	p.wire.script(nil)
+	for _, a := range append(stuck, more...) {
+		p.q.perform(t.Context(), a)
+	}
+	p.work()
+	if n := len(p.rows(store.QueueFilter{})); n != 0 {
+		t.Errorf("%d rows are left", n)
 	}
 }
