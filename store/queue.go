@@ -123,8 +123,9 @@ type QueueFilter struct {
 	// case of ASCII letters.
 	Destination, Sender, Recipient, Note string
 	States                               []uint8
-	// DueBy and AddedBy are the latest times, in Unix milliseconds.
-	DueBy, AddedBy int64
+	// DueBy and AddedBy are the latest times, DueAfter is one that is too
+	// early, in Unix milliseconds.
+	DueBy, DueAfter, AddedBy int64
 }
 
 // where gives the condition of a filter with its arguments. Numbers are
@@ -154,6 +155,9 @@ func (f *QueueFilter) where() (string, []any) {
 	}
 	if f.DueBy != 0 {
 		add("due <= " + fmt.Sprint(f.DueBy))
+	}
+	if f.DueAfter != 0 {
+		add("due > " + fmt.Sprint(f.DueAfter))
 	}
 	if f.AddedBy != 0 {
 		add("added <= " + fmt.Sprint(f.AddedBy))
@@ -224,6 +228,26 @@ func (s *Store) CountQueue(ctx context.Context, f QueueFilter) (n int, err error
 		return 0, fmt.Errorf("counting the queue: %w", err)
 	}
 	return n, nil
+}
+
+// QueueDestinations gives the destinations of the rows that f chooses, in the
+// order of their names; After and Limit mean nothing.
+func (s *Store) QueueDestinations(ctx context.Context, f QueueFilter) (list []string, err error) {
+	f.After = 0
+	where, args := f.where()
+	rows, err := s.readers.QueryContext(ctx, "SELECT DISTINCT destination FROM queue WHERE "+where+" ORDER BY destination", args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the queue: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("reading the queue: %w", err)
+		}
+		list = append(list, name)
+	}
+	return list, rows.Err()
 }
 
 // QueueTotal sums up the rows of one destination.

@@ -168,6 +168,7 @@ func TestQueueFilter(t *testing.T) {
 		{"numbers", QueueFilter{IDs: ids(rows[1], other)}, ids(rows[1], other)},
 		{"no numbers", QueueFilter{IDs: []int64{}}, nil},
 		{"due", QueueFilter{DueBy: 1}, ids(rows[0], rows[1], other)},
+		{"due later", QueueFilter{DueAfter: 1}, ids(rows[2], rows[3])},
 		{"old", QueueFilter{AddedBy: 5}, ids(rows[0], rows[1], rows[3], other)},
 		{"limit", QueueFilter{Limit: 2}, ids(rows[0], rows[1])},
 		{"after", QueueFilter{After: rows[2].ID, Limit: 1}, ids(rows[3])},
@@ -176,6 +177,9 @@ func TestQueueFilter(t *testing.T) {
 		if got := queued(t, s, c.f); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
+	}
+	if got, err := s.QueueDestinations(t.Context(), QueueFilter{States: []uint8{0}, Sender: "a_b"}); err != nil || !slices.Equal(got, []string{"a.example", "b.example", "c.example"}) {
+		t.Errorf("%q, %v", got, err)
 	}
 	totals, err := s.QueueTotals(t.Context())
 	want := []QueueTotal{{"a.example", 1, 1, 0, 0, 5}, {"b.example", 1, 0, 0, 1, 5}, {"c.example", 2, 0, 0, 0, 5}}

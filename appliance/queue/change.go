@@ -19,7 +19,9 @@ type change struct {
 	states []uint8
 	// first and last, if set, bound the numbers of the rows.
 	first, last int64
-	note        deedNote
+	// dueAfter, if set, leaves out the rows that are due by then.
+	dueAfter int64
+	note     deedNote
 	// apart: the deed does not become the latest one.
 	apart bool
 	via   string
@@ -43,6 +45,7 @@ func (c *change) run(ctx context.Context) error {
 		if c.first > 0 {
 			f.After = c.first - 1
 		}
+		f.DueAfter = c.dueAfter
 		if err := c.through(ctx, f); err != nil {
 			return fmt.Errorf("changing the queue (%d entries are changed): %w", c.rows, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"hauspost/appliance/transfer"
 	"hauspost/store"
@@ -14,7 +15,7 @@ import (
 type Deed string
 
 // The deeds. One on a row that is being tried just now takes effect after the
-// attempt, if that did not end the row.
+// attempt, if that did not end the row; but for Retry, which is what it gets.
 const (
 	// Retry: what waits is tried now; back-off is forgotten.
 	Retry Deed = "retry"
@@ -83,15 +84,83 @@ func (q *Queue) Act(ctx context.Context, deed Deed, f Filter, via string) (Done,
 	}
 	c := &change{q: q, filter: &f, states: from, note: note, via: via}
 	c.fn = func(it *Item) (concerned, changed bool) {
-		if deed == Retry && !it.Due.After(q.o.Now()) && it.Step == 0 {
-			return true, false // it waits for its destination alone
-		}
 		it.Undo = &Undo{Deed: note.Number, Name: deed, State: it.State, Due: it.Due.UnixMilli(), Step: it.Step, Via: it.Via}
 		q.carryOut(deed, it, via)
 		return true, true
 	}
+	if deed == Retry {
+		return q.retry(ctx, c)
+	}
 	err = c.run(ctx)
 	return Done{Deed: deed, Rows: c.rows}, err
+}
+
+// retry changes the rows that are not due yet. The others wait for their
+// destinations alone, and all that these need is to be tried again: there may
+// be very many of them.
+func (q *Queue) retry(ctx context.Context, c *change) (Done, error) {
+	done := Done{Deed: Retry}
+	f := *c.filter
+	if f.States != nil && !slices.Contains(f.States, Waiting) {
+		return done, nil
+	}
+	f.States = []State{Waiting}
+	var err error
+	if done.Rows, err = q.matching(ctx, &f, nil); err != nil || done.Rows == 0 {
+		return done, err
+	}
+	queries, err := q.queries(ctx, &f, nil)
+	if err != nil {
+		return done, err
+	}
+	lanes := map[string]bool{}
+	for _, one := range queries {
+		names, err := q.o.Store.QueueDestinations(ctx, one)
+		if err != nil {
+			return done, err
+		}
+		for _, name := range names {
+			if name != SentDestination || f.Destination == SentDestination {
+				lanes[name] = true
+			}
+		}
+	}
+	c.dueAfter = q.o.Now().UnixMilli()
+	if err := c.run(ctx); err != nil {
+		return done, err
+	}
+	return done, q.hurryAll(ctx, lanes)
+}
+
+// hurryAll has destinations tried at once, also after the next start.
+func (q *Queue) hurryAll(ctx context.Context, lanes map[string]bool) error {
+	var failing []string
+	err := q.o.Store.List(ctx, failingKind, func(key string, _ []byte) error {
+		if lanes[key] || key == localKey {
+			failing = append(failing, key)
+		}
+		return nil
+	})
+	if err == nil && len(failing) > 0 {
+		err = q.o.Store.Update(ctx, func(tx *store.Tx) error {
+			for _, name := range failing {
+				if err := hurry(tx, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("letting destinations be tried again: %w", err)
+	}
+	rows := make([]store.Queued, 0, len(lanes))
+	for name := range lanes {
+		q.forgive(name)
+		rows = append(rows, store.Queued{Destination: name})
+	}
+	q.refresh(rows)
+	return nil
 }
 
 // carryOut makes of an item what a deed wants.
