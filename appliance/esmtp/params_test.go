@@ -49,6 +49,8 @@ func TestParsePath(t *testing.T) {
 		"a@b.test:25":                      "",
 		"\"a\u0085\"@b.test":               "",
 		"a\u2028b@b.test":                  "",
+		"a\u202emoc.b@b.test":              "",
+		"\u2066a\u2069@b.test":             "",
 		"a@b.test\x00":                     "",
 		"\xff@b.test":                      "",
 		"ä@b.test":                         "ä@b.test",

@@ -76,10 +76,11 @@ func parsePath(path string) (envelope.Address, bool) {
 	return a, true
 }
 
-// hasControl finds the control characters beyond ASCII too (C1, U+2028 ...).
+// hasControl finds the control characters beyond ASCII too (C1, U+2028 ...), and
+// those that turn the direction of the text around them.
 func hasControl(s string) bool {
 	for _, r := range s {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError {
 			return true
 		}
 	}
