@@ -26,6 +26,8 @@ type routes struct {
 	items      []queue.Item
 	// vias are the names of what led out of the house, one for each item.
 	vias []string
+	// remotes are the keys of the addresses elsewhere.
+	remotes map[string]bool
 }
 
 // quarantine is the mailbox for what a filter wants kept away.
@@ -54,9 +56,14 @@ func (r *routes) local(rcpt envelope.Recipient, t envelope.Target, v envelope.Ve
 
 // remote adds a recipient elsewhere, once.
 func (r *routes) remote(item queue.Item, via string) {
-	if slices.ContainsFunc(r.items, func(i queue.Item) bool { return i.Recipient.Address.Key() == item.Recipient.Address.Key() }) {
+	key := item.Recipient.Address.Key()
+	if r.remotes[key] {
 		return
 	}
+	if r.remotes == nil {
+		r.remotes = map[string]bool{}
+	}
+	r.remotes[key] = true
 	r.items, r.vias = append(r.items, item), append(r.vias, via)
 }
 
