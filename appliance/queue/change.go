@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 
 	"hauspost/appliance/maillog"
@@ -146,15 +147,6 @@ func (c *change) commit(ctx context.Context, rows []store.Queued) error {
 			note.First = first
 		}
 		note.Last = max(note.Last, concerned[len(concerned)-1].ID)
-		if impatient(note.Deed) {
-			lanes[localKey] = true
-			for name := range lanes {
-				if err := hurry(tx, name); err != nil {
-					return err
-				}
-			}
-			delete(lanes, localKey)
-		}
 		if c.apart {
 			return nil
 		}
@@ -165,6 +157,11 @@ func (c *change) commit(ctx context.Context, rows []store.Queued) error {
 	}
 	c.note = note
 	c.rows += len(concerned)
+	if impatient(note.Deed) && len(concerned) > 0 {
+		if err := c.q.hurry(ctx, append(slices.Collect(maps.Keys(lanes)), localKey)); err != nil {
+			return err
+		}
+	}
 	for name := range lanes {
 		if impatient(note.Deed) {
 			c.q.forgive(name)

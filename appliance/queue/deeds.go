@@ -141,15 +141,8 @@ func (q *Queue) hurryAll(ctx context.Context, lanes map[string]bool) error {
 		}
 		return nil
 	})
-	if err == nil && len(failing) > 0 {
-		err = q.o.Store.Update(ctx, func(tx *store.Tx) error {
-			for _, name := range failing {
-				if err := hurry(tx, name); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	if err == nil {
+		err = q.hurry(ctx, failing)
 	}
 	if err != nil {
 		return fmt.Errorf("letting destinations be tried again: %w", err)
@@ -213,7 +206,26 @@ func (n *deedNote) write(tx *store.Tx) error {
 // impatient tells whether a deed wants its rows tried at once.
 func impatient(d Deed) bool { return d == Retry || d == Release || d == Reroute }
 
-// hurry lets a destination that fails be tried at once after the next start.
+// hurry lets destinations that fail be tried at once after the next start. What
+// is known of each has some kilobytes: many take several commits.
+func (q *Queue) hurry(ctx context.Context, keys []string) error {
+	for some := range slices.Chunk(keys, 100) {
+		err := q.o.Store.Update(ctx, func(tx *store.Tx) error {
+			for _, key := range some {
+				if err := hurry(tx, key); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hurry does it for one.
 func hurry(tx *store.Tx, key string) error {
 	b, err := tx.Get(failingKind, key)
 	if errors.Is(err, store.ErrNotFound) {

@@ -99,3 +99,36 @@ func TestStuckDestinationsLeaveRoom(t *testing.T) {
 		t.Errorf("%d rows are left", n)
 	}
 }
+
+// TestDeedsOnManyFailingDestinations holds that what is known of thousands of
+// destinations does not have to fit into one commit.
+func TestDeedsOnManyFailingDestinations(t *testing.T) {
+	t.Parallel()
+	p := newPost(t)
+	l := letter{}
+	for i := range 1500 {
+		l.to = append(l.to, fmt.Sprintf("a@d%d.example", i))
+	}
+	p.accept(l)
+	e := episode{Last: Last{Outcome: down}, Failures: 3, Planned: 1000}
+	e.Last.Outcome.Answer = strings.Repeat("<", 1000)
+	for i := range 15 {
+		err := p.store.Update(t.Context(), func(tx *store.Tx) error {
+			for n := range 100 {
+				if err := tx.Put(failingKind, fmt.Sprintf("d%d.example", i*100+n), e.encode()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.restart()
+	for _, deed := range []Deed{Retry, Hold, Release} {
+		if done, err := p.q.Act(t.Context(), deed, Filter{}, ""); err != nil || done.Rows != 1500 {
+			t.Errorf("%s: %+v, %v", deed, done, err)
+		}
+	}
+}
