@@ -99,7 +99,7 @@ func (m *Submission) judge() error {
 		return errManyFrom
 	}
 	if h.Malformed != "" {
-		return errBadFrom.Because(fmt.Errorf("%s", h.Malformed))
+		return reply.New(errBadFrom.Code, errBadFrom.Enhanced, errBadFrom.Name, "This message cannot be sent: "+h.Malformed)
 	}
 	names := slices.Clone(h.From)
 	if h.SenderField != "" {

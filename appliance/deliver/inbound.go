@@ -145,41 +145,61 @@ func (m *Staged) Commit(ctx context.Context) error {
 }
 
 // route resolves the recipients: people here, and addresses elsewhere to which
-// an alias leads.
+// an alias leads. One through which the message comes round again is left out
+// (whoever is behind it has the message), and where there is no other the
+// message is refused.
 func (m *Staged) route(ctx context.Context, header []byte, v envelope.Verdict) (*routes, error) {
 	r := &routes{}
+	sent := message.ReadOutgoing(header).DeliveredTo
+	var looped *reply.Reply
 	for _, rcpt := range m.env.To {
 		targets, err := m.in.o.Directory.Resolve(ctx, rcpt.Address)
 		if err != nil {
 			// It was there at RCPT: ask again rather than lose it for good.
 			return nil, recipientChanged.Because(fmt.Errorf("recipient <%s>: %w", rcpt.Address, err))
 		}
+		if refused := again(sent, targets); refused != nil {
+			looped = refused
+			m.trace.Add(maillog.Refused{Verb: "RCPT", Argument: rcpt.Address.String(), Code: refused.Code, Enhanced: refused.Enhanced,
+				Reason: refused.Name, Text: refused.Text})
+			continue
+		}
 		for _, t := range targets {
 			if t.Account != "" {
 				r.local(rcpt, t, v)
-				continue
-			}
-			if err := m.forward(r, header, t, v); err != nil {
-				return nil, err
+			} else {
+				m.forward(r, t, v)
 			}
 		}
+	}
+	if looped != nil && len(r.placements)+len(r.items) == 0 {
+		return nil, looped
 	}
 	return r, nil
 }
 
-// forward adds an address elsewhere. A message that this alias has sent out
-// before comes round again: the field Delivered-To tells.
-func (m *Staged) forward(r *routes, header []byte, t envelope.Target, v envelope.Verdict) error {
-	for _, seen := range message.ReadOutgoing(header).DeliveredTo {
-		if addr, err := envelope.ParseAddress(seen); err == nil && addr.Key() == t.Alias.Key() {
-			return reply.New(554, "5.4.6", "mail-loop", fmt.Sprintf("This message was forwarded by <%s> before: it goes round in circles", t.Alias))
+// again tells whether an alias among targets has sent the message out before:
+// the fields Delivered-To name those that did.
+func again(sent []string, targets []envelope.Target) *reply.Reply {
+	for _, t := range targets {
+		if t.Account != "" {
+			continue
+		}
+		for _, name := range sent {
+			if addr, err := envelope.ParseAddress(name); err == nil && addr.Key() == t.Alias.Key() {
+				return reply.New(554, "5.4.6", "mail-loop", fmt.Sprintf("This message was forwarded by <%s> before: it goes round in circles", t.Alias))
+			}
 		}
 	}
+	return nil
+}
+
+// forward adds an address elsewhere.
+func (m *Staged) forward(r *routes, t envelope.Target, v envelope.Verdict) {
 	item := newItem(queue.KindForward, m.env, envelope.Recipient{Address: t.Address}, v)
 	item.Added, item.Due = m.in.o.Now(), m.in.o.Now()
 	item.Alias, item.Header = t.Alias, deliveredTo(t.Alias)
 	r.remote(item, t.Via)
-	return nil
 }
 
 // maxTrace bounds the trace that is kept with a message, in octets. A peer with

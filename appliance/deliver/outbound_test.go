@@ -338,6 +338,13 @@ func TestForwarding(t *testing.T) {
 			t.Errorf("%q: %v", again, err)
 		}
 	}
+	// Other recipients get it all the same.
+	if _, err := send(t, in, item.Header+"Subject: x\r\n\r\nagain\r\n", "both@example.test", "alice@example.test"); err != nil {
+		t.Error(err)
+	}
+	if len(rows) != 1 || len(read(t, s, "b", "INBOX")) != 1 || len(read(t, s, "a", "INBOX")) != 1 {
+		t.Errorf("%d rows, bob has %d, alice %d", len(rows), len(read(t, s, "b", "INBOX")), len(read(t, s, "a", "INBOX")))
+	}
 	if _, err := send(t, in, "Delivered-To: other@example.test\r\n\r\n", "both@example.test"); err != nil {
 		t.Error(err)
 	}

@@ -107,7 +107,7 @@ func (s *Sent) holds(ctx context.Context, mailbox int64, item *queue.Item) (bool
 	}
 	found := false
 	err = s.Store.Rows(ctx, mailbox, recent, store.ColSearch, func(_ *store.Entry, r *store.Row) error {
-		found = found || bytes.EqualFold(r.MessageID, []byte(item.MessageID))
+		found = found || item.MessageID != "" && bytes.EqualFold(r.MessageID, []byte(item.MessageID))
 		return nil
 	})
 	return found, err
