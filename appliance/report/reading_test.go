@@ -189,6 +189,17 @@ func TestReadingSamples(t *testing.T) {
 		{transfer.Outcome{Status: transfer.Deferred, Name: "timeout"}, "notgoogle.com", "their server was too slow to answer", ""},
 		{transfer.Outcome{Status: transfer.Deferred, Scope: transfer.ScopeLocal}, "mx.gmx.net", "this box could not try: the fault is on its own side", "network"},
 		{transfer.Outcome{Status: transfer.Delivered, Code: 250, Answer: "250 spam"}, "aspmx.l.google.com", "Gmail took the message", ""},
+		{transfer.Outcome{Status: transfer.Deferred, Scope: transfer.ScopeLocal, Name: "unreadable", Enhanced: "4.3.0"}, "", "this box could not try: the fault is on its own side", "disk"},
+		{transfer.Outcome{Status: transfer.Deferred, Scope: transfer.ScopeLocal, Name: "internal-error", Enhanced: "4.3.0"}, "", "this box could not try: the fault is on its own side", "disk"},
+		{transfer.Outcome{Status: transfer.Deferred, Scope: transfer.ScopeLocal, Name: "shutting-down", Enhanced: "4.3.2"}, "", "this box was stopped before it was done", ""},
+		{transfer.Outcome{Status: transfer.Deferred, Name: "no-smarthost", Enhanced: "4.3.5"}, "", "the server that this box is to send through cannot be found", "settings"},
+		{transfer.Outcome{Status: transfer.Deferred, Name: "dns-missing", Enhanced: "4.4.4"}, "smtp.typo.example", "the server that this box is to send through cannot be found", "settings"},
+		{transfer.Outcome{Status: transfer.Failed, Name: "dns-missing", Enhanced: "5.4.4"}, "", "there is no mail server for this domain: check the part of the address after the @", "after the @"},
+		{transfer.Outcome{Status: transfer.Failed, Name: "bad-address", Enhanced: "5.4.4"}, "", "the DNS leads mail for this domain to where no mail server can be", "after the @"},
+		{transfer.Outcome{Status: transfer.Failed, Name: "address-literal", Enhanced: "5.1.2"}, "", "mail goes to a domain, not to the number of a machine", "letter"},
+		{transfer.Outcome{Status: transfer.Failed, Name: "malformed-content", Enhanced: "5.6.0", Verb: "content"}, "", "the message has line ends that mail cannot carry", "another"},
+		{transfer.Outcome{Status: transfer.Deferred, Name: "tls-required", Enhanced: "4.7.11", Verb: "AUTH"}, "", "the message may only go out encrypted, and their server does not offer that", "settings"},
+		{transfer.Outcome{Status: transfer.Deferred, Name: "lost", Enhanced: "4.4.2", Verb: "AUTH"}, "", "the connection to their server broke off", ""},
 		{transfer.Outcome{}, "", "the message could not be handed over", ""},
 	} {
 		says, advice := Reading(c.o, c.host), Advice(c.o, c.host)

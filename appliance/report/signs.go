@@ -6,10 +6,18 @@ package report
 // give, cut to the part that does not change.
 var signs = []sign{
 	// What this side found needs no guess.
-	{means: "local", names: []string{"local"}},
+	{means: "local", names: []string{"local", "unreadable", "internal-error"}},
+	{means: "stopped", names: []string{"shutting-down"}},
+	{means: "no-way", names: []string{"no-smarthost"}},
+	// Only the host of a route can be missing for a while: the owner mends it.
+	{means: "no-way", names: []string{"dns-missing"}, enhanced: []string{"4.4.4"}},
+	{means: "dns-wrong", names: []string{"bad-address"}},
+	{means: "address-literal", names: []string{"address-literal"}},
+	{means: "own-lines", names: []string{"malformed-content"}},
 	{means: "requiretls", names: []string{"requiretls"}},
 	{means: "auth-failed", names: []string{"auth-failed"}},
-	{means: "auth-failed", verbs: []string{"AUTH"}},
+	{means: "auth-failed", class: '4', verbs: []string{"AUTH"}},
+	{means: "auth-failed", class: '5', verbs: []string{"AUTH"}},
 
 	// Gmail and Google Workspace.
 	{means: "no-ptr", at: []string{"Gmail"}, enhanced: []string{".7.25"}},
