@@ -74,6 +74,12 @@ func judge(it *Item, o transfer.Outcome, g *grounds) (Item, fate) {
 		wait = interval(recipientWait, recipientMax, it.Step, g.spread)
 		next.Step++
 		next.Due = g.now.Add(wait)
+	case o.Scope == transfer.ScopeDestination && aboutMessage(o.Verb):
+		// The destination waits, and it may be this message at which it fails:
+		// the next time another one goes first.
+		wait = max(wait, recipientInterval(o, it.Step, g.spread))
+		next.Step++
+		next.Due = g.now.Add(wait)
 	case o.Scope == transfer.ScopeLocal, o.Scope == transfer.ScopeDestination:
 		// Due stays: the row keeps its place in line, and the destination waits.
 	case o.Name == nameTooMany && g.others:
@@ -86,6 +92,15 @@ func judge(it *Item, o transfer.Outcome, g *grounds) (Item, fate) {
 	}
 	next.Planned = wait.Milliseconds()
 	return next, fateDeferred
+}
+
+// aboutMessage tells whether a command had to do with one message.
+func aboutMessage(verb string) bool {
+	switch verb {
+	case "MAIL", "RCPT", "DATA", "BDAT", "content":
+		return true
+	}
+	return false
 }
 
 // grown is by how much Waited and Counted have grown at now.

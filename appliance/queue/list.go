@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"hauspost/appliance/envelope"
@@ -235,7 +236,7 @@ func (k *knowledge) next(r *store.Queued) (time.Time, string) {
 	case local != nil && local.Next.After(due):
 		return local.Next, "this box has no network; next try in " + words(local.Next.Sub(k.now))
 	case failing != nil && failing.Next.After(due):
-		return failing.Next, "nothing gets through to " + r.Destination + "; next try in " + words(failing.Next.Sub(k.now))
+		return failing.Next, "nothing gets through to " + strings.Replace(r.Destination, " ", " by ", 1) + "; next try in " + words(failing.Next.Sub(k.now))
 	case due.After(k.now):
 		return due, "next try in " + words(due.Sub(k.now))
 	case k.attempts >= k.allowed:

@@ -346,3 +346,30 @@ func TestWrittenWithoutAClock(t *testing.T) {
 		t.Error("not given up after 62 hours")
 	}
 }
+
+// TestOneMessageHoldsUpNoOthers: a server that gives up at one message takes
+// the next one, though its answer sounds as if it took none.
+func TestOneMessageHoldsUpNoOthers(t *testing.T) {
+	t.Parallel()
+	p := newPost(t)
+	busy := transfer.Outcome{Status: transfer.Deferred, Scope: transfer.ScopeDestination, Name: "rate-limited", Code: 421, Enhanced: "4.7.0", Verb: "content", Answer: "421 4.7.0 try again"}
+	p.wire.script(func(_ *transfer.Message, to string) transfer.Outcome {
+		if strings.HasPrefix(to, "poison") {
+			return busy
+		}
+		return deliveredOutcome
+	})
+	p.accept(letter{to: []string{"poison@example.org"}})
+	p.pass(time.Second)
+	for i := range 5 {
+		p.accept(letter{to: []string{fmt.Sprintf("u%d@example.org", i)}})
+	}
+	p.pass(3 * time.Minute)
+	if rows := p.rows(store.QueueFilter{}); len(rows) != 1 {
+		t.Errorf("%d rows are left: one message holds up the others", len(rows))
+	}
+	p.pass(51 * time.Hour)
+	if rows := p.rows(store.QueueFilter{}); len(rows) != 0 || p.reportsOf(sayFailed) != 1 {
+		t.Errorf("%d rows, %d reports", len(rows), p.reportsOf(sayFailed))
+	}
+}
