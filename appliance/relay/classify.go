@@ -24,7 +24,7 @@ import (
 //	mailbox-full         deferred, failed
 //	malformed-content    failed             the message has line ends that SMTP cannot carry
 //	no-server            deferred           no server could be reached
-//	no-smarthost         deferred           the owner chose a way that is not set
+//	no-smarthost         deferred           the owner chose a way that is not set or not there
 //	null-mx              failed             the domain takes no mail (RFC 7505, RFC 7504)
 //	rate-limited         deferred, failed   the server asks for less
 //	refused              failed             any other 5yz

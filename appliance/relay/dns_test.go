@@ -52,6 +52,9 @@ var dnsCases = map[string]struct {
 		r.must(r.net.Records("far.example. MX 5 gone.example."))
 		r.domain("far.example", h)
 	}, "delivered 2.0.0", "gone.example: the mail server gone.example has no address in the DNS"},
+	"the owner's server is not there": {func(r *rig) {
+		r.o.Routes = []Route{{To: []string{"*"}, Host: "smtp.gone.example"}}
+	}, "deferred destination no-smarthost 4.3.5", ""},
 	"an address that cannot be": {func(r *rig) {
 		r.must(r.net.Records("far.example. MX 10 odd.example.", "odd.example. A 0.0.0.0", "odd.example. A 224.0.0.1", "odd.example. AAAA fe80::1"))
 	}, "failed destination bad-address 5.4.4", ""},

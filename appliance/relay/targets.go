@@ -166,6 +166,8 @@ func (a *attempt) lookup(ctx context.Context, t *target) ([]netip.Addr, *transfe
 	switch {
 	case err == nil:
 		return ips.Records, nil
+	case (errors.Is(err, resolver.ErrNotFound) || errors.Is(err, resolver.ErrNoData)) && t.owned:
+		return nil, ours(transfer.Deferred, transfer.ScopeDestination, "no-smarthost", "4.3.5", "", "the server "+t.host+", through which this mail goes, has no address in the DNS")
 	case errors.Is(err, resolver.ErrNotFound), errors.Is(err, resolver.ErrNoData):
 		return nil, ours(transfer.Failed, transfer.ScopeDestination, "dns-missing", "5.4.4", "", "the mail server "+t.host+" has no address in the DNS")
 	}

@@ -317,3 +317,13 @@ func TestLinesAreShort(t *testing.T) {
 		}
 	}
 }
+
+func TestRemoteMTA(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{"mx.example.org": "dns; mx.example.org", "192.0.2.1": "dns; [192.0.2.1]", "2001:db8::1": "dns; [IPv6:2001:db8::1]"} {
+		n := Notice{Kind: Failed, Hostname: "box.example", ID: "x", Now: time.Unix(0, 0).UTC(), Recipients: []Recipient{{Host: host}}}
+		if got := string(Message(n)); !strings.Contains(got, "\r\nRemote-MTA: "+want+"\r\n") {
+			t.Errorf("%s: not %q in\n%s", host, want, got)
+		}
+	}
+}

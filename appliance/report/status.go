@@ -1,6 +1,7 @@
 package report
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,12 @@ func (n *Notice) recipientStatus(b *strings.Builder, r *Recipient, global bool) 
 	field(b, "Action", string(known(action)))
 	field(b, "Status", status(action, r))
 	if host := hostName(r.Host); host != "" {
+		if ip, err := netip.ParseAddr(host); err == nil {
+			if host = ip.String(); ip.Is6() {
+				host = "IPv6:" + host
+			}
+			host = "[" + host + "]"
+		}
 		field(b, "Remote-MTA", "dns; "+host)
 	}
 	if d := diagnostic(&r.Outcome); d != "" {
