@@ -19,7 +19,7 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // sendmailCommand has a command line of its own, forty years old: nothing of it
-// is read here but --data, where it comes first.
+// is read here but --data, as all commands have it.
 func (a *app) sendmailCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "sendmail [-t] [-i] [-f SENDER] [RECIPIENT...]",
@@ -43,18 +43,18 @@ func (a *app) sendmailCommand() *cobra.Command {
 	}
 }
 
-// cutData takes --data off the front of args.
-func (a *app) cutData(args []string) []string {
-	for len(args) > 0 {
+// cutData takes --data out of args, wherever it stands before "--".
+func (a *app) cutData(args []string) (rest []string) {
+	for len(args) > 0 && args[0] != "--" {
 		if dir, ok := strings.CutPrefix(args[0], "--data="); ok {
 			a.data, args = dir, args[1:]
 		} else if args[0] == "--data" && len(args) > 1 {
 			a.data, args = args[1], args[2:]
 		} else {
-			break
+			rest, args = append(rest, args[0]), args[1:]
 		}
 	}
-	return args
+	return append(rest, args...)
 }
 
 // listQueue is -bp: what `hauspost queue list` says.

@@ -30,7 +30,8 @@ func TestCutData(t *testing.T) {
 		{[]string{"-t"}, []string{"-t"}, "box"},
 		{[]string{"--data", "d", "-t"}, []string{"-t"}, "d"},
 		{[]string{"--data=d", "root"}, []string{"root"}, "d"},
-		{[]string{"root", "--data", "d"}, []string{"root", "--data", "d"}, "box"},
+		{[]string{"-t", "root", "--data", "d"}, []string{"-t", "root"}, "d"},
+		{[]string{"-i", "--", "--data", "d"}, []string{"-i", "--", "--data", "d"}, "box"},
 		{[]string{"--data"}, []string{"--data"}, "box"},
 	} {
 		a := &app{data: "box"}
