@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ const memoryBound = 200 << 20
 type hostile struct {
 	name  string
 	count int
-	// to is smtp, imap or imaps.
+	// to is smtp, submission, submissions, imap or imaps.
 	to string
 	// say is written line by line, each after an answer that begins with the
 	// line's expect; then hold is written.
@@ -40,6 +41,9 @@ func hostiles(b *box) []hostile {
 	login := fmt.Sprintf("a LOGIN bert@%s %q\r\n", domain, b.passwords["bert"])
 	greeted, ehlo := exchange{"220 ", "EHLO x.sender.test\r\n"}, []exchange{{"220 ", "EHLO x.sender.test\r\n"}}
 	mail := append(ehlo[:1:1], exchange{"250 ", "MAIL FROM:<a@sender.test>\r\n"}, exchange{"250 ", "RCPT TO:<anna@" + domain + ">\r\n"})
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00bert@" + domain + "\x00" + b.passwords["bert"]))
+	submit := []exchange{greeted, {"250 ", "AUTH PLAIN " + plain + "\r\n"}, {"235 ", "MAIL FROM:<bert@" + domain + ">\r\n"},
+		{"250 ", "RCPT TO:<anna@" + domain + ">\r\n"}, {"250 ", "DATA\r\n"}, {"354 ", ""}}
 	half := strings.Repeat("0123456789abcdef0123456789abcdef0123456789abcdef\r\n", 8000) // 400 KB
 	return []hostile{
 		{name: "SMTP, silent", count: 100, to: "smtp"},
@@ -48,6 +52,11 @@ func hostiles(b *box) []hostile {
 		{name: "SMTP, STARTTLS without handshake", count: 50, to: "smtp", say: append(ehlo[:1:1], exchange{"250 ", "STARTTLS\r\n"}, exchange{"220 ", ""})},
 		{name: "SMTP, half a message by DATA", count: 60, to: "smtp", say: append(mail[:3:3], exchange{"250 ", "DATA\r\n"}, exchange{"354 ", ""}), hold: []byte("Subject: x\r\n\r\n" + half)},
 		{name: "SMTP, half a chunk by BDAT", count: 60, to: "smtp", say: append(mail[:3:3], exchange{"250 ", "BDAT 40000000\r\n"}), hold: []byte("Subject: x\r\n\r\n" + half)},
+		{name: "submission, silent", count: 60, to: "submission"},
+		{name: "submission, STARTTLS without handshake", count: 40, to: "submission", say: append(ehlo[:1:1], exchange{"250 ", "STARTTLS\r\n"}, exchange{"220 ", ""})},
+		{name: "submission by TLS, half a handshake", count: 40, to: "submissions", hold: []byte{22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3}},
+		{name: "submission by TLS, half a header", count: 30, to: "submissions", tls: true, say: submit, hold: bytes.Repeat([]byte("X-Long: field\r\n"), 16_000)},
+		{name: "submission by TLS, half a message", count: 30, to: "submissions", tls: true, say: submit, hold: []byte("Subject: x\r\n\r\n" + half)},
 		{name: "IMAP, silent", count: 150, to: "imap"},
 		{name: "IMAP, a literal before login", count: 100, to: "imap", say: []exchange{{"* OK", "a LOGIN {4000}\r\n"}, {"", strings.Repeat("x", 3999)}}},
 		{name: "IMAP, a non-synchronizing literal before login", count: 50, to: "imap", say: []exchange{{"* OK", "a LOGIN {4000+}\r\n"}}, hold: bytes.Repeat([]byte("x"), 3999)},
@@ -64,7 +73,7 @@ func hostiles(b *box) []hostile {
 
 // open makes the connection and says what there is to say.
 func (h hostile) open(b *box) (net.Conn, error) {
-	addr := map[string]string{"smtp": b.smtp, "imap": b.imap, "imaps": b.imaps}[h.to]
+	addr := map[string]string{"smtp": b.smtp, "submission": b.submission, "submissions": b.submissions, "imap": b.imap, "imaps": b.imaps}[h.to]
 	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return nil, err
@@ -75,7 +84,10 @@ func (h hostile) open(b *box) (net.Conn, error) {
 	if h.tls {
 		// What is looked at is memory; the certificate is for the clients.
 		c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-		return c, c.Handshake()
+		conn = c
+		if err := c.Handshake(); err != nil {
+			return conn, err
+		}
 	}
 	r := bufio.NewReader(conn)
 	for _, x := range h.say {
@@ -100,7 +112,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	b := newBox(t, map[string]string{
 		"smtp.max_connections": "1000", "imap.max_connections": "2000", "imap.max_connections_per_address": "2000",
 		"imap.max_connections_per_account": "200", "imap.login_timeout": `"1h"`, "imap.handshake_timeout": `"10m"`,
-		"smtp.handshake_timeout": `"10m"`,
+		"smtp.handshake_timeout": `"10m"`, "submission.handshake_timeout": `"10m"`,
+		"submission.max_connections": "500", "submission.max_connections_per_address": "500", "submission.connection_rate": "10000",
 	}, "anna", "bert", "carla")
 	b.start()
 	open := flood(b)
@@ -108,7 +121,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.FailNow()
 	}
 	s := b.status()
-	held := s.SMTP["connections"] + s.IMAP["connections"]
+	held := s.SMTP["connections"] + s.Submission["connections"] + s.IMAP["connections"]
 	t.Logf("%d connections opened, %d held by the box", open, held)
 	if held < 1000 {
 		t.Errorf("the box holds %d connections: too few to prove anything", held)
@@ -164,8 +177,8 @@ func flood(b *box) int {
 
 // status is what the tests look at of `status --json`.
 type status struct {
-	SMTP, IMAP map[string]int
-	TLS        struct{ Fingerprint string }
+	SMTP, Submission, IMAP map[string]int
+	TLS                    struct{ Fingerprint string }
 }
 
 func (b *box) status() (s status) {
