@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"hauspost/appliance/envelope"
@@ -150,7 +151,7 @@ func (m *Staged) Commit(ctx context.Context) error {
 // message is refused.
 func (m *Staged) route(ctx context.Context, header []byte, v envelope.Verdict) (*routes, error) {
 	r := &routes{}
-	sent := message.ReadOutgoing(header).DeliveredTo
+	sent := sync.OnceValue(func() []string { return message.ReadOutgoing(header).DeliveredTo })
 	var looped *reply.Reply
 	for _, rcpt := range m.env.To {
 		targets, err := m.in.o.Directory.Resolve(ctx, rcpt.Address)
@@ -180,12 +181,12 @@ func (m *Staged) route(ctx context.Context, header []byte, v envelope.Verdict) (
 
 // again tells whether an alias among targets has sent the message out before:
 // the fields Delivered-To name those that did.
-func again(sent []string, targets []envelope.Target) *reply.Reply {
+func again(sent func() []string, targets []envelope.Target) *reply.Reply {
 	for _, t := range targets {
 		if t.Account != "" {
 			continue
 		}
-		for _, name := range sent {
+		for _, name := range sent() {
 			if addr, err := envelope.ParseAddress(name); err == nil && addr.Key() == t.Alias.Key() {
 				return reply.New(554, "5.4.6", "mail-loop", fmt.Sprintf("This message was forwarded by <%s> before: it goes round in circles", t.Alias))
 			}
