@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -70,8 +71,12 @@ func (tx *Tx) Requeue(q Queued) error {
 // Dequeue removes a row. ErrNotFound if it is gone. The message's file goes
 // later, when nobody holds it any more.
 func (tx *Tx) Dequeue(id int64) error {
-	if _, err := tx.Queued(id); err != nil {
-		return err
+	var there bool
+	if err := tx.g.s.stmts.queueHas.QueryRowContext(tx.g.ctx, id).Scan(&there); err != nil {
+		return fmt.Errorf("queue row %d: %w", id, err)
+	}
+	if !there {
+		return fmt.Errorf("queue row %d: %w", id, ErrNotFound)
 	}
 	return tx.g.emit(&op{kind: opQueueDelete, mailbox: id})
 }
@@ -92,7 +97,7 @@ func (tx *Tx) Place(q Queued, p Place) (Placed, error) {
 
 // Queued reads a row. ErrNotFound.
 func (s *Store) Queued(ctx context.Context, id int64) (Queued, error) {
-	return oneQueued(s.readers.QueryRowContext(ctx, getQueued, id), id)
+	return oneQueued(s.getQueued.QueryRowContext(ctx, id), id)
 }
 
 const (
@@ -200,7 +205,35 @@ func (s *Store) Queue(ctx context.Context, f QueueFilter, fn func(q *Queued) err
 	}
 }
 
+// fewIDs is how many rows are read one by one, by a statement that is ready.
+const fewIDs = 8
+
+// few reads the rows of a filter that names a few of them: most attempts ask
+// for one alone. ok is false where the filter needs more than that.
+func (s *Store) few(ctx context.Context, f *QueueFilter) (list []Queued, ok bool, err error) {
+	if len(f.IDs) == 0 || len(f.IDs) > min(fewIDs, f.Limit) || f.File != nil || f.Sender != "" || f.Recipient != "" || f.Note != "" {
+		return nil, false, nil
+	}
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(f.IDs))) {
+		q, err := s.Queued(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, true, err
+		}
+		if id > f.After && (f.Destination == "" || q.Destination == f.Destination) && (f.States == nil || slices.Contains(f.States, q.State)) &&
+			(f.DueBy == 0 || q.Due <= f.DueBy) && (f.DueAfter == 0 || q.Due > f.DueAfter) && (f.AddedBy == 0 || q.Added <= f.AddedBy) {
+			list = append(list, q)
+		}
+	}
+	return list, true, nil
+}
+
 func (s *Store) queueBatch(ctx context.Context, f QueueFilter) ([]Queued, error) {
+	if list, ok, err := s.few(ctx, &f); ok || err != nil {
+		return list, err
+	}
 	where, args := f.where()
 	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM queue WHERE %s ORDER BY id LIMIT %d", queuedColumns, where, f.Limit), args...)
 	if err != nil {

@@ -209,7 +209,7 @@ type statements struct {
 	dropStone, clearStone               *sql.Stmt
 	dropRef, dropMessage                *sql.Stmt
 	bury, remove                        *sql.Stmt
-	queuePut, queueGet                  *sql.Stmt
+	queuePut, queueGet, queueHas        *sql.Stmt
 	queueBury, queueRemove              *sql.Stmt
 }
 
@@ -241,6 +241,7 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.dropMessage, "DELETE FROM message WHERE id = ?"},
 		{&st.queuePut, "INSERT OR REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&st.queueGet, getQueued},
+		{&st.queueHas, "SELECT EXISTS (SELECT 1 FROM queue WHERE id = ?)"},
 		{&st.queueBury, "INSERT OR REPLACE INTO tombstone SELECT 0, id, 0, msg FROM queue WHERE id = ?"},
 		{&st.queueRemove, "DELETE FROM queue WHERE id = ?"},
 		{&st.remove, "DELETE FROM placement WHERE mailbox = ? AND uid BETWEEN ? AND ?"},

@@ -35,6 +35,8 @@ type Store struct {
 	*pools
 	conn  *sql.Conn // of the writer
 	stmts *statements
+	// getQueued is for readers.
+	getQueued *sql.Stmt
 
 	// Owned by the writer goroutine.
 	seq          uint64
@@ -129,6 +131,9 @@ func open(ctx context.Context, o Options, fsys filesystem, rebuild bool) (_ *Sto
 	}
 	if s.stmts, err = prepare(ctx, s.conn); err != nil {
 		return nil, err
+	}
+	if s.getQueued, err = s.readers.PrepareContext(ctx, getQueued); err != nil {
+		return nil, fmt.Errorf("opening the index: %w", err)
 	}
 	if err := s.loadState(ctx); err != nil {
 		return nil, err

@@ -157,15 +157,15 @@ func (q *Queue) apply(vs []*verdict, k *lesson) func(tx *store.Tx) error {
 }
 
 func (v *verdict) apply(tx *store.Tx) error {
+	if v.fate.ending() {
+		return ignoreNotFound(tx.Dequeue(v.row.ID))
+	}
 	row, err := tx.Queued(v.row.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
-	}
-	if v.fate.ending() {
-		return tx.Dequeue(row.ID)
 	}
 	next := v.next
 	cur, err := ItemOf(&row)
