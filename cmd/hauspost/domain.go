@@ -40,7 +40,10 @@ func (a *app) domainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(d, func(w io.Writer) { fmt.Fprintf(w, "Added the domain %s.\n", d.Name) })
+			return a.show(d, func(w io.Writer) {
+				fmt.Fprintf(w, "Added the domain %s.\n", d.Name)
+				fmt.Fprintf(w, "For mail from there, publish what `hauspost dkim dns %s` prints.\n", d.Name)
+			})
 		}),
 	}
 	add.Flags().StringVar(&aliasOf, "alias-of", "", "only another name of this domain, with the same people")

@@ -36,6 +36,7 @@ func (a *app) initCommand() *cobra.Command {
 				fmt.Fprintf(w, "Made a box for %s in %s; its settings are in %s.\n", made.Domain, made.Data, made.Config)
 				fmt.Fprintf(w, "Next: hauspost account add anna@%s --data %s\n", made.Domain, made.Data)
 				fmt.Fprintf(w, "Then: hauspost serve --data %s\n", made.Data)
+				fmt.Fprintf(w, "To send: publish what `hauspost dkim dns %s` prints\n", made.Domain)
 			})
 		})(c, args)
 	}
