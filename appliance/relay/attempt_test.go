@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hauspost/appliance/envelope"
 	"hauspost/appliance/relay/testnet"
 	"hauspost/appliance/transfer"
 )
@@ -196,6 +197,29 @@ func TestTotal(t *testing.T) {
 	if b.Connections() != 0 {
 		t.Error("the next server was tried after the time was over")
 	}
+}
+
+// TestTarpit: a server that answers late each time costs its own messages time,
+// up to that of an attempt, and nobody else's.
+func TestTarpit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.o.Limits.Total = time.Second
+	held := make(chan struct{})
+	tarpit := r.host("mx1.example", testnet.Behaviour{Steps: steps{
+		"EHLO": {Before: linger}, "MAIL": {Before: linger},
+		"RCPT": {Before: func(ctx context.Context) { close(held); <-ctx.Done() }, Times: 1},
+	}})
+	r.domain("far.example", tarpit)
+	r.domain("near.example", r.host("mx2.example", good))
+	c := r.client()
+	slow := make(chan transfer.Outcome, 1)
+	go func() { slow <- c.Attempt(t.Context(), message(text)).Outcomes[0] }()
+	<-held
+	m := message(text)
+	m.Domain, m.Recipients = "near.example", []envelope.Recipient{{Address: envelope.MustAddress("one@near.example")}}
+	r.expect(c.Attempt(t.Context(), m).Outcomes[0], "delivered 2.0.0")
+	r.expect(<-slow, "deferred destination timeout 4.4.2")
 }
 
 // TestKeptThenLost: the server took it and could not say so. SMTP cannot tell;

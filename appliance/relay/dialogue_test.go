@@ -187,6 +187,11 @@ func init() {
 		scene{name: "drop-in-content", hosts: []testnet.Behaviour{{DropAfter: 30}, good}},
 		scene{name: "drop-in-chunk", hosts: []testnet.Behaviour{{DropAfter: 30, With: []string{"CHUNKING"}}, good}},
 		scene{name: "drop-slowly", hosts: []testnet.Behaviour{{Without: []string{"PIPELINING"}, Steps: steps{"DATA": {Drop: true}}}, good}})
+	tarpit := steps{}
+	for _, verb := range []string{"connect", "EHLO", "STARTTLS", "MAIL", "RCPT", "DATA", "content"} {
+		tarpit[verb] = testnet.Step{Before: linger}
+	}
+	scenes = append(scenes, scene{name: "tarpit", hosts: alone(testnet.Behaviour{Steps: tarpit}), to: three, again: 1})
 	for name, reply := range map[string]string{
 		"no-code": "hello there", "wrong-code": "999 what", "one-code": "199 what", "short": "25", "glued": "250x", "two-codes": "250-a\r\n550 b", "latin": "\xff\xfe\xfd",
 	} {
@@ -209,6 +214,15 @@ func init() {
 				}
 			}
 		}}), good}})
+}
+
+// linger is how a tarpit answers: late each time, and within the time that it
+// has for one answer.
+func linger(ctx context.Context) {
+	select {
+	case <-time.After(5 * time.Millisecond):
+	case <-ctx.Done():
+	}
 }
 
 var (
