@@ -63,7 +63,7 @@ var rules = []rule{
 		why: "people are the same for every protocol"},
 	{pkg: "appliance/certs", may: []string{"appliance/config"}, never: []string{"store", gosmtp, goimap},
 		why: "one TLS policy for all services, which knows nothing of mail"},
-	{pkg: "appliance/esmtp", may: []string{"appliance/envelope", "appliance/reply"}, never: []string{"store", sqlite},
+	{pkg: "appliance/esmtp", may: []string{"appliance/envelope", "appliance/reply", "appliance/maillog"}, never: []string{"store", sqlite},
 		why: "the protocol engine holds no policy"},
 	{pkg: "appliance/esmtp/dialogue", may: none,
 		why: "it plays dialogues against any server, so it knows none"},

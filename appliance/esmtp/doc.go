@@ -26,9 +26,11 @@
 // any of this is read to its real end and refused there, so that its bytes are
 // never taken for commands.
 //
-// What every policy notes of a transaction is in Transaction, and what it hands
-// the content to is a Staging; the engine itself uses neither. Tests play
-// written dialogues by package dialogue.
+// What every policy notes of a transaction is in Transaction, what it hands the
+// content to is a Staging, and a Recorder tells log, trace and counts what
+// became of it; the engine itself uses none of them. Tests play written
+// dialogues by package dialogue.
 //
-// Package esmtp must not import anything of ours but envelope and reply.
+// Package esmtp must not import anything of ours but envelope, reply and
+// maillog.
 package esmtp

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hauspost/appliance/envelope"
+	"hauspost/appliance/maillog"
 	"hauspost/appliance/reply"
 )
 
@@ -14,6 +15,8 @@ import (
 // only the state of the protocol.
 type Transaction struct {
 	Envelope *envelope.Envelope
+	// Trace is that of the message.
+	Trace *maillog.Trace
 	// Step is the last command that was accepted, for the trace.
 	Step string
 	// Stored tells that the message is durable.
@@ -22,11 +25,12 @@ type Transaction struct {
 	keys []string
 }
 
-// NewTransaction begins one at MAIL, with all that the peer and the connection
+// Begin begins a transaction at MAIL, with all that the peer and the connection
 // have told of it.
-func NewTransaction(c *Conn, m Mail, now time.Time) Transaction {
-	return Transaction{Step: "MAIL", Envelope: &envelope.Envelope{
-		ID: envelope.NewID(now), From: m.From, Size: m.Size, SMTPUTF8: m.SMTPUTF8, Body: m.Body,
+func (r *Recorder) Begin(c *Conn, m Mail, now time.Time) Transaction {
+	id := envelope.NewID(now)
+	return Transaction{Step: "MAIL", Trace: r.o.Log.NewTrace(id), Envelope: &envelope.Envelope{
+		ID: id, From: m.From, Size: m.Size, SMTPUTF8: m.SMTPUTF8, Body: m.Body,
 		EnvID: m.EnvID, Ret: m.Ret, RequireTLS: m.RequireTLS, Received: now,
 		Client: envelope.Client{
 			Addr: c.Remote(), Local: c.Local(), HELO: c.Helo(),
@@ -64,9 +68,9 @@ type Staging interface {
 	Discard()
 }
 
-// Commit makes the message durable and gives the answer. Only a nil of
+// commit makes the message durable and gives the answer. Only a nil of
 // Staging.Commit leads to a 250.
-func (t *Transaction) Commit(ctx context.Context, s Staging) *reply.Reply {
+func (t *Transaction) commit(ctx context.Context, s Staging) *reply.Reply {
 	if err := s.Commit(ctx); err != nil {
 		r := reply.Of(err)
 		if r.Code < 400 {

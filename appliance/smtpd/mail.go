@@ -22,26 +22,26 @@ var (
 
 // Mail implements esmtp.Session. The trace of the message begins here.
 func (s *session) Mail(ctx context.Context, m esmtp.Mail) *reply.Reply {
-	tx := &transaction{Transaction: esmtp.NewTransaction(s.conn, m, s.srv.opt.Now())}
-	tx.trace = s.srv.opt.Log.NewTrace(tx.Envelope.ID)
+	begun := s.srv.record.Begin(s.conn, m, s.srv.opt.Now())
+	tx := &begun
 	s.tx = tx
 	ctx, cancel := s.lookupContext(ctx)
 	defer cancel()
 	s.askReverse(ctx)
 	c := &tx.Envelope.Client
 	c.Hostname = s.hostname
-	tx.trace.Add(maillog.Connected{
+	tx.Trace.Add(maillog.Connected{
 		Client: c.Addr.String(), Hostname: c.Hostname, HELO: c.HELO, Protocol: c.Protocol, TLS: c.TLS,
 	})
 	facts, r := s.checkSender(ctx, m.From)
 	tx.Envelope.Facts = facts
 	if len(facts) > 0 {
-		tx.trace.Add(maillog.Checked{Facts: facts})
+		tx.Trace.Add(maillog.Checked{Facts: facts})
 	}
 	if r != nil {
 		return r
 	}
-	tx.trace.Add(maillog.Sender{From: m.From.String(), Size: m.Size})
+	tx.Trace.Add(maillog.Sender{From: m.From.String(), Size: m.Size})
 	return nil
 }
 

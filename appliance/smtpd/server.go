@@ -3,11 +3,9 @@ package smtpd
 import (
 	"context"
 	"crypto/tls"
-	"maps"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"hauspost/appliance/envelope"
@@ -108,22 +106,14 @@ type Server struct {
 	senders *esmtp.Buckets[string]
 	domains *esmtp.Buckets[string]
 
-	mu    sync.Mutex
-	stats Stats
+	record *esmtp.Recorder
 }
 
 // Stats counts since the start.
 type Stats struct {
 	// Connections are the engine's counts.
 	Connections esmtp.Stats
-	// Messages and Octets were accepted with 250.
-	Messages, Octets uint64
-	// AnswersLost of Messages are those whose 250 could not be written.
-	AnswersLost uint64
-	// Vanished transactions: the peer went away or was too slow.
-	Vanished uint64
-	// Refused commands by the name of the reason.
-	Refused map[string]uint64
+	esmtp.Counts
 }
 
 // New makes a Server.
@@ -143,7 +133,7 @@ func New(o Options) *Server {
 		o.Limits.DNSTimeout = 5 * time.Second
 	}
 	o.Hostname = strings.ToLower(o.Hostname)
-	s := &Server{opt: o, stats: Stats{Refused: make(map[string]uint64)}}
+	s := &Server{opt: o, record: esmtp.NewRecorder(esmtp.RecorderOptions{Log: o.Log, Keep: o.Keep, Late: o.Late, Now: o.Now})}
 	const most = 10000
 	if o.Limits.SenderRate > 0 {
 		s.senders = esmtp.NewBuckets[string](o.Limits.SenderRate, time.Minute, most)
@@ -168,18 +158,7 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.engine.Shutdown(
 
 // Stats gives the counts of the moment.
 func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	st := s.stats
-	st.Refused = maps.Clone(st.Refused)
-	s.mu.Unlock()
-	st.Connections = s.engine.Stats()
-	return st
-}
-
-func (s *Server) count(f func(*Stats)) {
-	s.mu.Lock()
-	f(&s.stats)
-	s.mu.Unlock()
+	return Stats{Connections: s.engine.Stats(), Counts: s.record.Counts()}
 }
 
 type backend struct{ *Server }

@@ -82,13 +82,11 @@ func (s *session) endAttempt(problem, cause string) {
 	s.attempt.Problem, s.attempt.Cause = problem, cause
 	s.srv.opt.Log.Emit("", *s.attempt)
 	s.attempt = nil
-	s.srv.count(func(st *Stats) {
-		if problem == "" {
-			st.SignIns++
-		} else {
-			st.FailedSignIns++
-		}
-	})
+	if problem == "" {
+		s.srv.signIns.Add(1)
+	} else {
+		s.srv.failedSignIns.Add(1)
+	}
 }
 
 // refusal says to the client what went wrong (RFC 4954, section 6).

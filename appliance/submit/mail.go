@@ -19,22 +19,21 @@ func (s *session) Mail(ctx context.Context, m esmtp.Mail) *reply.Reply {
 		return errSignInFirst
 	}
 	now := s.srv.opt.Now()
-	tx := &transaction{Transaction: esmtp.NewTransaction(s.conn, m, now), author: author}
-	tx.trace = s.srv.opt.Log.NewTrace(tx.Envelope.ID)
+	tx := &transaction{Transaction: s.srv.record.Begin(s.conn, m, now), author: author}
 	s.tx = tx
 	c := &tx.Envelope.Client
 	if _, ok := esmtp.HeloName(c.HELO); !ok {
 		c.HELO = noHelo
 	}
-	tx.trace.Add(maillog.Connected{Client: c.Addr.String(), HELO: c.HELO, Protocol: c.Protocol, TLS: c.TLS})
-	tx.trace.Add(authenticated(author))
+	tx.Trace.Add(maillog.Connected{Client: c.Addr.String(), HELO: c.HELO, Protocol: c.Protocol, TLS: c.TLS})
+	tx.Trace.Add(authenticated(author))
 	if r := s.checkSender(ctx, author, m.From); r != nil {
 		return r
 	}
 	if r := s.srv.messages.take(now, s.payer()); r != nil {
 		return r
 	}
-	tx.trace.Add(maillog.Sender{From: m.From.String(), Size: m.Size})
+	tx.Trace.Add(maillog.Sender{From: m.From.String(), Size: m.Size})
 	return nil
 }
 

@@ -31,7 +31,7 @@ func (s *session) Rcpt(ctx context.Context, r envelope.Recipient) *reply.Reply {
 	}
 	s.tx.Step = "RCPT"
 	s.tx.Add(r)
-	s.tx.trace.Add(maillog.RecipientAccepted{To: r.Address.String()})
+	s.tx.Trace.Add(maillog.RecipientAccepted{To: r.Address.String()})
 	return nil
 }
 

@@ -3,11 +3,10 @@ package submit
 import (
 	"context"
 	"crypto/tls"
-	"maps"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"hauspost/appliance/envelope"
@@ -104,8 +103,10 @@ type Server struct {
 	messages   *meter
 	recipients *meter
 
-	mu    sync.Mutex
-	stats Stats
+	record *esmtp.Recorder
+
+	// signIns went well, failedSignIns did not.
+	signIns, failedSignIns atomic.Uint64
 }
 
 // Stats counts since the start.
@@ -114,14 +115,7 @@ type Stats struct {
 	Connections esmtp.Stats
 	// SignIns went well, FailedSignIns did not, for whatever reason.
 	SignIns, FailedSignIns uint64
-	// Messages and Octets were accepted with 250.
-	Messages, Octets uint64
-	// AnswersLost of Messages are those whose 250 could not be written.
-	AnswersLost uint64
-	// Vanished transactions: the peer went away or was too slow.
-	Vanished uint64
-	// Refused commands by the name of the reason.
-	Refused map[string]uint64
+	esmtp.Counts
 }
 
 // New makes a Server. It panics without a Hostname, People or Intake.
@@ -139,7 +133,7 @@ func New(o Options) *Server {
 		l.DNSTimeout = 3 * time.Second
 	}
 	s := &Server{
-		opt: o, stats: Stats{Refused: make(map[string]uint64)},
+		opt: o, record: esmtp.NewRecorder(esmtp.RecorderOptions{Log: o.Log, Keep: o.Keep, Late: o.Late, Now: o.Now}),
 		messages:   newMeter(l.MessagesPerHour, 300, "message-rate", "messages"),
 		recipients: newMeter(l.RecipientsPerHour, 1000, "recipient-rate", "recipients"),
 	}
@@ -160,18 +154,10 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.engine.Shutdown(
 
 // Stats gives the counts of the moment.
 func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	st := s.stats
-	st.Refused = maps.Clone(st.Refused)
-	s.mu.Unlock()
-	st.Connections = s.engine.Stats()
-	return st
-}
-
-func (s *Server) count(f func(*Stats)) {
-	s.mu.Lock()
-	f(&s.stats)
-	s.mu.Unlock()
+	return Stats{
+		Connections: s.engine.Stats(), Counts: s.record.Counts(),
+		SignIns: s.signIns.Load(), FailedSignIns: s.failedSignIns.Load(),
+	}
 }
 
 type backend struct{ *Server }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"hauspost/appliance/esmtp"
-	"hauspost/appliance/maillog"
 	"hauspost/appliance/reply"
 )
 
@@ -29,14 +28,21 @@ type session struct {
 	tx *transaction
 }
 
-// transaction is what was said of one message so far, and its trace.
+// transaction is what was said of one message so far.
 type transaction struct {
 	esmtp.Transaction
-	trace  *maillog.Trace
 	author Author
 	// noDNS tells that a name server did not answer: the rest of the
 	// recipients need not wait for the same.
 	noDNS bool
+}
+
+// known is what every policy knows of a transaction; nil outside of one.
+func (t *transaction) known() *esmtp.Transaction {
+	if t == nil {
+		return nil
+	}
+	return &t.Transaction
 }
 
 // author is who may send at this moment.
@@ -73,48 +79,24 @@ func (s *session) Permit(verb string) *reply.Reply {
 // Helo implements esmtp.Session. Mail programs call themselves anything.
 func (s *session) Helo(context.Context, string) *reply.Reply { return nil }
 
-// Refused implements esmtp.Session: one event, one count for each refusal.
+// Refused implements esmtp.Session. A sign-in has an event of its own.
 func (s *session) Refused(_ context.Context, verb, argument string, r *reply.Reply) {
-	s.srv.count(func(st *Stats) { st.Refused[r.Name]++ })
+	if verb != "AUTH" || s.attempt == nil {
+		s.srv.record.Refused(s.tx.known(), verb, argument, r)
+		return
+	}
+	s.srv.record.CountRefusal(r.Name)
 	cause := ""
 	if r.Cause != nil {
 		cause = r.Cause.Error()
 	}
-	switch {
-	case verb == "AUTH" && s.attempt != nil:
-		s.endAttempt(r.Text, cause)
-	case s.tx != nil:
-		s.tx.trace.Add(refused(verb, argument, r, cause))
-	default:
-		s.srv.opt.Log.Emit("", refused(verb, argument, r, cause))
-	}
-}
-
-func refused(verb, argument string, r *reply.Reply, cause string) maillog.Refused {
-	return maillog.Refused{
-		Verb: verb, Argument: argument, Code: r.Code, Enhanced: r.Enhanced,
-		Reason: r.Name, Text: r.Text, Cause: cause,
-	}
+	s.endAttempt(r.Text, cause)
 }
 
 // Reset implements esmtp.Session.
 func (s *session) Reset(_ context.Context, cause esmtp.Cause) {
-	tx := s.tx
+	s.srv.record.Ended(s.tx.known(), cause)
 	s.tx = nil
-	if tx == nil || tx.Stored {
-		return
-	}
-	switch cause {
-	case esmtp.Gone, esmtp.TimedOut:
-		tx.trace.Add(maillog.Vanished{After: tx.Step})
-		s.srv.count(func(st *Stats) { st.Vanished++ })
-	case esmtp.Renewed:
-		tx.trace.Add(esmtp.Withdrawn{After: tx.Step})
-	case esmtp.Answered, esmtp.Closed:
-	}
-	if s.srv.opt.Keep != nil {
-		s.srv.opt.Keep(tx.Envelope.ID, tx.trace.Entries())
-	}
 }
 
 // Close implements esmtp.Session. A sign-in whose client went away has failed.
