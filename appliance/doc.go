@@ -42,7 +42,8 @@
 //	sendmail  or a file in the spool, which the command left there
 //	deliver   Outbound.Stage: the header is judged and mended (From, Date,
 //	          Message-ID, Bcc) and then streams on, signed and hashed as it goes
-//	          Commit: Scanner → decide → DKIM → recipients here and elsewhere →
+//	          Commit: Scanner → decide → DKIM → recipients here, past the filters of
+//	          what arrives, and elsewhere →
 //	          store.Deliver
 //	store     one commit for mailboxes and rows of the queue
 //	submit    250: from here on the message is promised

@@ -162,14 +162,14 @@ func (m *Submission) Commit(ctx context.Context) error {
 		return err
 	}
 	if verdict.Action == envelope.Discard {
-		return keepTrace(o.Store, m.env.ID, m.trace, 0)
+		return m.store(ctx, &routes{}, nil)
 	}
 
 	signature, err := m.sign()
 	if err != nil {
 		return err
 	}
-	r, err := m.out.route(ctx, m.env, verdict)
+	r, err := m.route(ctx, verdict)
 	if err != nil {
 		return err
 	}

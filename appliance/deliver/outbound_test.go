@@ -281,6 +281,51 @@ func TestOutboundFilters(t *testing.T) {
 	}
 }
 
+// arriving is a Scanner whose effects are for mail that arrives alone.
+type arriving struct{ fake }
+
+func (f arriving) Scan(ctx context.Context, m *Message) ([]envelope.Effect, error) {
+	if m.Outgoing {
+		return nil, nil
+	}
+	return f.fake.Scan(ctx, m)
+}
+
+// Mail of one of the house to another takes the path of mail from outside.
+func TestOutboundArrives(t *testing.T) {
+	t.Parallel()
+	for kind, mailbox := range map[envelope.EffectKind]string{
+		envelope.EffectFileInto: "Lists", envelope.EffectQuarantine: quarantine, envelope.EffectDiscard: "", envelope.EffectReject: "",
+	} {
+		f := newOffice(t, func(o *OutboundOptions) {
+			o.Scanner = arriving{fake{effects: []envelope.Effect{{Kind: kind, By: "f", Detail: "d", Argument: "Lists"}}}}
+		})
+		err := f.submit(t, alice, submission("bob@example.test", "eve@away.example"), letter, 1000)
+		if kind == envelope.EffectReject {
+			if err == nil || reply.Of(err).Code != 550 || len(f.rows) > 0 {
+				t.Errorf("%s: %v, %+v", kind, err, f.rows)
+			}
+			continue
+		}
+		if err != nil || len(f.rows) != 1 || f.rows[0].State != uint8(queue.Waiting) {
+			t.Errorf("%s: %v, %+v", kind, err, f.rows)
+		}
+		for _, m := range []string{"INBOX", "Lists", quarantine} {
+			if got := read(t, f.store, "b", m); (len(got) == 1) != (m == mailbox) {
+				t.Errorf("%s: %s has %d", kind, m, len(got))
+			}
+		}
+		by := alice
+		by.With = func(tx *store.Tx) error { return tx.Put("spool", "file", nil) }
+		if err := f.submit(t, by, submission("bob@example.test"), letter, 1000); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if _, err := f.store.Get(t.Context(), "spool", "file"); err != nil {
+			t.Errorf("%s: what belongs to the commit is missing: %v", kind, err)
+		}
+	}
+}
+
 // An alias leads in and out of the house in one message.
 func TestOutboundThroughAnAlias(t *testing.T) {
 	t.Parallel()

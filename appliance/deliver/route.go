@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
@@ -76,6 +77,9 @@ type commit struct {
 }
 
 func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, r *routes, with func(tx *store.Tx) error) error {
+	if len(r.placements)+len(r.items) == 0 {
+		return c.discard(ctx, with)
+	}
 	id, err := store.ParseID(string(c.env.ID))
 	if err != nil {
 		return reply.LocalError.Because(err)
@@ -125,6 +129,16 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 	return keepTrace(c.store, c.env.ID, c.trace, before)
 }
 
+// discard does the rest of a commit whose message a filter threw away.
+func (c *commit) discard(ctx context.Context, with func(tx *store.Tx) error) error {
+	if with != nil {
+		if err := c.store.Update(ctx, with); err != nil {
+			return reply.StorageError.Because(err)
+		}
+	}
+	return keepTrace(c.store, c.env.ID, c.trace, 0)
+}
+
 // recipientChanged: a recipient was there at RCPT and is not there any more.
 // Asked again, the client is told for good.
 var recipientChanged = reply.New(451, "4.2.1", "recipient-changed", "A recipient changed while this message came in, please try again")
@@ -133,31 +147,53 @@ var recipientChanged = reply.New(451, "4.2.1", "recipient-changed", "A recipient
 // tried. There are some thousands, mostly by large aliases.
 var tooManyRecipients = reply.New(554, "5.5.3", "too-many-recipients", "This message would go to too many people at once, please send it to fewer")
 
-// route resolves the recipients of a submitted message.
-func (out *Outbound) route(ctx context.Context, env *envelope.Envelope, v envelope.Verdict) (*routes, error) {
-	r := &routes{}
-	for _, rcpt := range env.To {
+// route resolves the recipients of a submitted message. Mail for people here
+// takes the path of mail from outside: the filters of what arrives look at it.
+func (m *Submission) route(ctx context.Context, v envelope.Verdict) (*routes, error) {
+	r, out := &routes{}, m.out
+	arrival := sync.OnceValues(func() (envelope.Verdict, error) { return m.arrive(ctx, v) })
+	for _, rcpt := range m.env.To {
 		targets, err := out.o.Directory.Resolve(ctx, rcpt.Address)
 		if err != nil && reply.Of(err).Name != reply.RelayDenied.Name {
 			return nil, recipientChanged.Because(fmt.Errorf("recipient <%s>: %w", rcpt.Address, err))
 		}
 		if err != nil {
-			r.remote(out.item(env, rcpt, v), "")
+			r.remote(out.item(m.env, rcpt, v), "")
 			continue
 		}
 		for _, t := range targets {
-			if t.Account != "" {
-				r.local(rcpt, t, v)
+			if t.Account == "" {
+				// The author is one of ours: that it went through an alias does
+				// not change who answers for it.
+				item := out.item(m.env, envelope.Recipient{Address: t.Address, Notify: rcpt.Notify, ORcpt: rcpt.ORcpt}, v)
+				item.Header = deliveredTo(t.Alias)
+				r.remote(item, t.Via)
 				continue
 			}
-			// The author is one of ours: that it went through an alias does
-			// not change who answers for it.
-			item := out.item(env, envelope.Recipient{Address: t.Address, Notify: rcpt.Notify, ORcpt: rcpt.ORcpt}, v)
-			item.Header = deliveredTo(t.Alias)
-			r.remote(item, t.Via)
+			arrived, err := arrival()
+			if err != nil {
+				return nil, err
+			}
+			if arrived.Action != envelope.Discard {
+				r.local(rcpt, t, arrived)
+			}
 		}
 	}
 	return r, nil
+}
+
+// arrive asks the filters of what arrives. What those of what leaves want kept
+// away is kept away here too. Without filters there is nothing to ask twice.
+func (m *Submission) arrive(ctx context.Context, leaving envelope.Verdict) (envelope.Verdict, error) {
+	o := &m.out.o
+	if o.Scanner.Filters() == 0 {
+		return leaving, nil
+	}
+	v, err := filter(ctx, o.Scanner, &Message{Envelope: m.env, Head: m.content.Head(), Size: m.content.Size()}, m.trace)
+	if err == nil && v.Action == envelope.Keep && leaving.Action == envelope.Quarantine {
+		v.Action = envelope.Quarantine
+	}
+	return v, err
 }
 
 func (out *Outbound) item(env *envelope.Envelope, rcpt envelope.Recipient, v envelope.Verdict) queue.Item {
