@@ -65,7 +65,7 @@ var rules = []rule{
 		why: "one TLS policy for all services, which knows nothing of mail"},
 	{pkg: "appliance/esmtp", may: []string{"appliance/envelope", "appliance/reply", "appliance/maillog"}, never: []string{"store", sqlite},
 		why: "the protocol engine holds no policy"},
-	{pkg: "appliance/esmtp/dialogue", may: none,
+	{pkg: "appliance/esmtp/dialogue", may: []string{"appliance/envelope", "appliance/maillog"},
 		why: "it plays dialogues against any server, so it knows none"},
 	{pkg: "appliance/smtpd", may: []string{"appliance/esmtp", "appliance/envelope", "appliance/reply", "appliance/maillog", "appliance/resolver"},
 		never: []string{"appliance/queue", "appliance/relay", "appliance/submit", "store", sqlite},

@@ -18,10 +18,10 @@ import (
 func TestDialogues(t *testing.T) {
 	t.Parallel()
 	dialogue.Run(t, "testdata/*.txt", func(t *testing.T, options []dialogue.Option) dialogue.Peer {
-		kept := &keeper{}
+		kept := &dialogue.Keeper{}
 		var peer dialogue.Peer
 		h := start(t, func(o *Options) {
-			o.Keep = kept.keep
+			o.Keep = kept.Keep
 			for _, option := range options {
 				if option.Key == "from" {
 					peer.From = &net.TCPAddr{IP: net.ParseIP(option.Value)}
@@ -40,7 +40,7 @@ func TestDialogues(t *testing.T) {
 
 // look gives what a dialogue asks for: the number of committed messages, the
 // last one, and the steps of the last trace that was kept without a message.
-func look(all []delivered, kept *keeper, word string) (string, bool) {
+func look(all []delivered, kept *dialogue.Keeper, word string) (string, bool) {
 	var last delivered
 	if len(all) > 0 {
 		last = all[len(all)-1]
@@ -49,7 +49,7 @@ func look(all []delivered, kept *keeper, word string) (string, bool) {
 	case "STORED":
 		return fmt.Sprint(len(all)), true
 	case "TRACE":
-		return kept.last(), true
+		return kept.Last(), true
 	case "CONTENT":
 		return last.content, true
 	case "FROM":

@@ -3,7 +3,6 @@ package smtpd
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/esmtp"
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/maillog"
 	"hauspost/appliance/reply"
 )
@@ -165,22 +165,7 @@ func start(t testing.TB, change func(*Options)) *harness {
 		change(&o)
 	}
 	h.Server = New(o)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.addr = ln.Addr().String()
-	served := make(chan error, 1)
-	go func() { served <- h.Serve(context.Background(), ln, false) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := h.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+	h.addr = dialogue.Serve(t, h, false, func() {
 		if n := h.depot.unsettled(); n != 0 {
 			t.Errorf("%d stagings were neither committed nor discarded", n)
 		}

@@ -44,11 +44,11 @@ func (s *syncBuffer) String() string {
 // in the 250 is the trace's, and no content gets into either.
 func TestTraceOfAMessage(t *testing.T) {
 	t.Parallel()
-	log, kept := &syncBuffer{}, &keeper{}
+	log, kept := &syncBuffer{}, &dialogue.Keeper{}
 	late := make(chan maillog.Entry, 1)
 	h := start(t, func(o *Options) {
 		o.Log.Logger = slog.New(slog.NewJSONHandler(log, nil))
-		o.Names, o.Keep = testZone(), kept.keep
+		o.Names, o.Keep = testZone(), kept.Keep
 		o.Late = func(_ envelope.ID, e maillog.Entry) { late <- e }
 	})
 	c, err := smtp.Dial(h.addr)
@@ -85,7 +85,7 @@ func TestTraceOfAMessage(t *testing.T) {
 	if !strings.HasSuffix(answer.StatusText, "Accepted as "+string(m.env.ID)) || m.trace.ID != m.env.ID {
 		t.Errorf("the answer is %q, the ID %q", answer.StatusText, m.env.ID)
 	}
-	if got, want := steps(m.trace.Entries()), "connected checked sender recipient refused received"; got != want {
+	if got, want := dialogue.Steps(m.trace.Entries()), "connected checked sender recipient refused received"; got != want {
 		t.Errorf("the trace has %q, want %q", got, want)
 	}
 	if entry.Step != "accepted" {
@@ -93,8 +93,8 @@ func TestTraceOfAMessage(t *testing.T) {
 	}
 	env := m.env
 	checkEnvelope(t, env)
-	if kept.last() != "" {
-		t.Errorf("a stored message is kept as not stored: %q", kept.last())
+	if kept.Last() != "" {
+		t.Errorf("a stored message is kept as not stored: %q", kept.Last())
 	}
 	text := log.String()
 	if strings.Contains(text, "secret") {
@@ -134,8 +134,8 @@ func checkEnvelope(t *testing.T, env *envelope.Envelope) {
 // reason.
 func TestTraceOfARefusal(t *testing.T) {
 	t.Parallel()
-	kept := &keeper{}
-	h := start(t, func(o *Options) { o.Names, o.Keep = testZone(), kept.keep })
+	kept := &dialogue.Keeper{}
+	h := start(t, func(o *Options) { o.Names, o.Keep = testZone(), kept.Keep })
 	c, err := smtp.Dial(h.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -146,10 +146,8 @@ func TestTraceOfARefusal(t *testing.T) {
 	if !errors.As(err, &refusal) || refusal.Code != 550 || refusal.EnhancedCode != (smtp.EnhancedCode{5, 1, 8}) {
 		t.Fatalf("MAIL gives %v", err)
 	}
-	dialogue.Eventually(t, "the trace is kept", func() bool { return kept.last() == "connected checked refused" })
-	kept.mu.Lock()
-	defer kept.mu.Unlock()
-	entries := kept.traces[0]
+	dialogue.Eventually(t, "the trace is kept", func() bool { return kept.Last() == "connected checked refused" })
+	entries := kept.Traces()[0]
 	var ev maillog.Refused
 	if err := json.Unmarshal(entries[2].Event, &ev); err != nil {
 		t.Fatal(err)
@@ -157,8 +155,8 @@ func TestTraceOfARefusal(t *testing.T) {
 	if ev.Verb != "MAIL" || ev.Argument != "someone@nowhere.test" || ev.Reason != "sender-domain-unknown" || ev.Code != 550 {
 		t.Errorf("the event is %+v", ev)
 	}
-	if len(kept.ids[0]) != 26 {
-		t.Errorf("the ID is %q", kept.ids[0])
+	if len(kept.IDs()[0]) != 26 {
+		t.Errorf("the ID is %q", kept.IDs()[0])
 	}
 }
 
@@ -300,11 +298,11 @@ func TestAnswerLost(t *testing.T) {
 	t.Parallel()
 	committing, gone := make(chan struct{}), make(chan struct{})
 	late := make(chan maillog.Entry, 1)
-	kept := &keeper{}
+	kept := &dialogue.Keeper{}
 	h := start(t, func(o *Options) {
 		o.Intake.(*depot).onCommit = func() { close(committing); <-gone }
 		o.Late = func(_ envelope.ID, e maillog.Entry) { late <- e }
-		o.Keep = kept.keep
+		o.Keep = kept.Keep
 	})
 	c, err := net.Dial("tcp", h.addr)
 	if err != nil {
@@ -325,8 +323,8 @@ func TestAnswerLost(t *testing.T) {
 	c.Close()
 	close(gone)
 	entry := <-late
-	if len(h.depot.stored()) != 1 || kept.last() != "" {
-		t.Errorf("%d are stored, kept is %q", len(h.depot.stored()), kept.last())
+	if len(h.depot.stored()) != 1 || kept.Last() != "" {
+		t.Errorf("%d are stored, kept is %q", len(h.depot.stored()), kept.Last())
 	}
 	// A reset may reach the server only after its write.
 	if entry.Step != "answer-lost" && entry.Step != "accepted" {

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +21,7 @@ import (
 func TestDialogues(t *testing.T) {
 	t.Parallel()
 	dialogue.Run(t, "testdata/*.txt", func(t *testing.T, options []dialogue.Option) dialogue.Peer {
-		kept := &keeper{}
+		kept := &dialogue.Keeper{}
 		var peer dialogue.Peer
 		for _, option := range options {
 			switch option.Key {
@@ -33,7 +32,7 @@ func TestDialogues(t *testing.T) {
 			}
 		}
 		h := start(t, peer.Implicit, func(o *Options) {
-			o.Keep = kept.keep
+			o.Keep = kept.Keep
 			for _, option := range options {
 				applyOption(t, o, option.Key, option.Value)
 			}
@@ -87,7 +86,7 @@ func applyOption(t *testing.T, o *Options, key, value string) {
 // look gives what a dialogue asks for: the number of committed messages, the
 // last one, the steps of the last trace that was kept without a message, and
 // the counts of sign-ins as good/bad.
-func look(h *harness, kept *keeper, word string) (string, bool) {
+func look(h *harness, kept *dialogue.Keeper, word string) (string, bool) {
 	all := h.depot.stored()
 	last := submitted{env: &envelope.Envelope{}, trace: maillog.Log{}.NewTrace("")}
 	if len(all) > 0 {
@@ -99,9 +98,9 @@ func look(h *harness, kept *keeper, word string) (string, bool) {
 	case "ACCEPTED":
 		return fmt.Sprint(h.Stats().Messages), true
 	case "KEPT":
-		return kept.last(), true
+		return kept.Last(), true
 	case "TRACE":
-		return steps(last.trace.Entries()), true
+		return dialogue.Steps(last.trace.Entries()), true
 	case "SIGNINS":
 		st := h.Stats()
 		return fmt.Sprintf("%d/%d", st.SignIns, st.FailedSignIns), true
@@ -124,34 +123,4 @@ func look(h *harness, kept *keeper, word string) (string, bool) {
 		return strings.Join(to, ", "), true
 	}
 	return "", false
-}
-
-// keeper collects the traces of transactions that were not stored.
-type keeper struct {
-	mu     sync.Mutex
-	traces [][]maillog.Entry
-}
-
-func (k *keeper) keep(_ envelope.ID, entries []maillog.Entry) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.traces = append(k.traces, entries)
-}
-
-// last gives the steps of the last trace.
-func (k *keeper) last() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.traces) == 0 {
-		return ""
-	}
-	return steps(k.traces[len(k.traces)-1])
-}
-
-func steps(entries []maillog.Entry) string {
-	var s []string
-	for _, e := range entries {
-		s = append(s, e.Step)
-	}
-	return strings.Join(s, " ")
 }

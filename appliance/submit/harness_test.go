@@ -3,7 +3,6 @@ package submit
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -295,22 +294,7 @@ func start(t testing.TB, implicitTLS bool, change func(*Options)) *harness {
 		change(&o)
 	}
 	h.Server = New(o)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.addr = ln.Addr().String()
-	served := make(chan error, 1)
-	go func() { served <- h.Serve(context.Background(), ln, implicitTLS) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := h.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+	h.addr = dialogue.Serve(t, h, implicitTLS, func() {
 		h.depot.mu.Lock()
 		defer h.depot.mu.Unlock()
 		if h.depot.open != 0 {
