@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"hauspost/appliance/certs"
@@ -56,24 +55,13 @@ func newRelay(dir string, c *config.Config, dns *resolver.Resolver, logger *slog
 	return relay.New(o), nil
 }
 
-// routeFor gives the route of the config for a domain, or nil: the most
-// specific one wins.
-func routeFor(c *config.Config, domain string) *config.Route {
-	var best *config.Route
-	length := -1
+// routeFor gives the route of the config for a domain, or nil.
+func routeFor(c *config.Config, domain string) (best *config.Route) {
+	most := 0
 	for i := range c.Routes {
 		for _, to := range c.Routes[i].To {
-			n := -1
-			switch {
-			case to == domain:
-				n = len(to) + 1
-			case strings.HasPrefix(to, ".") && strings.HasSuffix(domain, to):
-				n = len(to)
-			case to == "*":
-				n = 0
-			}
-			if n > length {
-				best, length = &c.Routes[i], n
+			if n := relay.Specificity(to, domain); n > most {
+				best, most = &c.Routes[i], n
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hauspost/appliance/envelope"
+	"hauspost/appliance/esmtp/dialogue"
 	"hauspost/appliance/reply"
 )
 
@@ -172,24 +173,7 @@ func serve(t testing.TB, r *recorder, implicitTLS bool, change func(*Options)) (
 		change(&o)
 	}
 	s := New(o)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(context.Background(), ln, implicitTLS) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-		r.checkBalance(t)
-	})
-	return s, ln.Addr().String()
+	return s, dialogue.Serve(t, s, implicitTLS, func() { r.checkBalance(t) })
 }
 
 // checkBalance holds what doc.go promises: one Reset for each Mail, one of

@@ -65,8 +65,9 @@ func (r Route) GoString() string { return r.String() }
 
 func (r *Route) security() Security { return cmp.Or(r.Security, Opportunistic) }
 
-// matches gives how specific the match of one pattern with a domain is; 0 is none.
-func matches(pattern, domain string) int {
+// Specificity tells how specific the match of one of Route.To with a domain is;
+// 0 is none. The most specific Route wins.
+func Specificity(pattern, domain string) int {
 	switch {
 	case pattern == domain:
 		return 1000
@@ -83,7 +84,7 @@ func (c *Client) routeTo(domain string) (r *Route, specific bool) {
 	best := 0
 	for i := range c.routes {
 		for _, p := range c.routes[i].To {
-			if m := matches(p, domain); m > best {
+			if m := Specificity(p, domain); m > best {
 				best, r = m, &c.routes[i]
 			}
 		}
