@@ -128,7 +128,7 @@ func (b *Box) build(ctx context.Context) (err error) {
 		Log:                 log,
 		Limits:              imapLimits(c),
 	})
-	return b.buildOutgoing(ctx)
+	return b.buildOutgoing()
 }
 
 // keep adds events to the trace of a message in the store: those of

@@ -22,7 +22,7 @@ import (
 
 // buildOutgoing makes the parts through which mail leaves, from submission to
 // the queue; the relay was made before.
-func (b *Box) buildOutgoing(ctx context.Context) error {
+func (b *Box) buildOutgoing() error {
 	c, log := b.config, maillog.Log{Logger: b.logger}
 	out := newOutbound(b.core, c, log)
 	own, err := submissionTLS(b.dir, c, b.certs.Config())
@@ -47,7 +47,8 @@ func (b *Box) buildOutgoing(ctx context.Context) error {
 		Keep:            b.keep,
 		Late:            func(id envelope.ID, e maillog.Entry) { b.keep(id, []maillog.Entry{e}) },
 	})
-	return b.buildSpool(ctx, out, log)
+	b.buildSpool(out, log)
+	return nil
 }
 
 // runOutgoing runs what sends: the queue, the spool of the sendmail command,

@@ -25,7 +25,7 @@ import (
 )
 
 // buildSpool makes the part that takes up what the sendmail command left.
-func (b *Box) buildSpool(_ context.Context, out *deliver.Outbound, log maillog.Log) error {
+func (b *Box) buildSpool(out *deliver.Outbound, log maillog.Log) {
 	c := b.config
 	b.spool = sendmail.NewPicker(sendmail.PickerOptions{
 		Private:   filepath.Join(b.dir, spoolFolder),
@@ -40,7 +40,6 @@ func (b *Box) buildSpool(_ context.Context, out *deliver.Outbound, log maillog.L
 		MessagesPerHour: c.Sendmail.MessagesPerHour,
 		Logger:          b.logger,
 	})
-	return nil
 }
 
 // kindSpool is the kind of the documents that tell which files of the spool

@@ -117,13 +117,11 @@ type Submission struct {
 
 // Write takes the next octets of the content. Its errors are *reply.Reply.
 func (m *Submission) Write(p []byte) (int, error) {
+	take := m.pass
 	if !m.begun {
-		if err := m.gather(p); err != nil {
-			return 0, err
-		}
-		return len(p), nil
+		take = m.gather
 	}
-	if err := m.pass(p); err != nil {
+	if err := take(p); err != nil {
 		return 0, err
 	}
 	return len(p), nil
