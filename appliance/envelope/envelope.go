@@ -30,6 +30,8 @@ type Envelope struct {
 	Received time.Time
 	// Facts are what was found out about the sender before the content.
 	Facts []Fact
+	// Runs are what filters did before the content (at connect, MAIL, RCPT).
+	Runs []Run
 }
 
 // Recipient is one accepted forward-path.
@@ -84,60 +86,3 @@ type Fact struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// EffectKind says what a filter proposes.
-type EffectKind string
-
-// The effects that a filter may propose. The host decides which it takes.
-const (
-	EffectScore      EffectKind = "score"
-	EffectReject     EffectKind = "reject"
-	EffectTempfail   EffectKind = "tempfail"
-	EffectQuarantine EffectKind = "quarantine"
-	EffectDiscard    EffectKind = "discard"
-	EffectFileInto   EffectKind = "fileinto"
-	EffectTag        EffectKind = "tag"
-	EffectAddHeader  EffectKind = "addheader"
-)
-
-// Effect is one proposal of one filter.
-type Effect struct {
-	Kind EffectKind `json:"kind"`
-	// By is the filter that proposes it.
-	By string `json:"by"`
-	// Symbol names the finding; Points is its weight where Kind is EffectScore.
-	Symbol string  `json:"symbol,omitempty"`
-	Points float64 `json:"points,omitempty"`
-	// Argument is the mailbox, tag, header line or text, as Kind needs it.
-	Argument string `json:"argument,omitempty"`
-	// Detail is a reason in words that a person understands.
-	Detail string `json:"detail,omitempty"`
-}
-
-// Action is what the box does with a message.
-type Action string
-
-// The actions of a Verdict.
-const (
-	Keep       Action = "keep"
-	Reject     Action = "reject"
-	Tempfail   Action = "tempfail"
-	Quarantine Action = "quarantine"
-	Discard    Action = "discard"
-)
-
-// Reason names why something was decided.
-type Reason struct {
-	// Name is stable and made for programs, such as "no-objection".
-	Name string `json:"name"`
-	// Text is for people.
-	Text string `json:"text"`
-}
-
-// Verdict is the decision on a message, with its reason.
-type Verdict struct {
-	Action Action  `json:"action"`
-	Reason Reason  `json:"reason"`
-	Score  float64 `json:"score"`
-	// Mailbox is where it is filed; empty means INBOX.
-	Mailbox string `json:"mailbox,omitempty"`
-}
