@@ -85,4 +85,3 @@ type Fact struct {
 	Value  string `json:"value"`
 	Detail string `json:"detail,omitempty"`
 }
-
