@@ -1,20 +1,40 @@
 package deliver
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"time"
 
 	"hauspost/appliance/envelope"
-	"hauspost/appliance/maillog"
-	"hauspost/appliance/reply"
 )
+
+// Policy is what the owner wants of filters. The maps have the IDs of filters
+// as keys. The zero Policy counts every point and has no thresholds.
+type Policy struct {
+	// JunkAt, QuarantineAt and RejectAt are the sums of points from which on a
+	// message goes to the junk mailbox, is kept away, is refused; 0 means never.
+	JunkAt, QuarantineAt, RejectAt float64
+	// Weights multiply the points of a filter; 1 where there is none.
+	Weights map[string]float64
+	// MaxPoints bounds one score of a filter, either way, before it is weighed;
+	// 0 or none: no bound.
+	MaxPoints map[string]float64
+	// OnFailure is what follows where a filter failed: "tempfail" puts the
+	// message off, anything else ("skip") goes on without the filter.
+	OnFailure map[string]string
+	// QuarantineAfter is how long a filter may fail before messages are kept
+	// away instead of being put off; 0 means for ever.
+	QuarantineAfter time.Duration
+}
 
 // Decide weighs the facts and what the filters propose. It is pure: the same
 // input gives the same verdict, so that a trace can be replayed. The strongest
 // proposal wins, in the order reject, tempfail, quarantine, discard; without
 // one the message is kept.
-func Decide(facts []envelope.Fact, effects []envelope.Effect) envelope.Verdict {
+func Decide(p Policy, facts []envelope.Fact, runs []envelope.Run, now time.Time) envelope.Verdict {
+	var effects []envelope.Effect
+	for _, r := range runs {
+		effects = append(effects, r.Effects...)
+	}
 	v := envelope.Verdict{Action: envelope.Keep, Reason: envelope.Reason{Name: "no-objection", Text: "nothing speaks against it"}}
 	strongest := -1
 	for _, e := range effects {
@@ -35,25 +55,6 @@ func Decide(facts []envelope.Fact, effects []envelope.Effect) envelope.Verdict {
 		v.Reason = envelope.Reason{Name: e.Symbol, Text: fmt.Sprintf("%s: %s", e.By, e.Detail)}
 	}
 	return v
-}
-
-// filter asks the filters and decides. A message that is refused comes with the
-// refusal as a *reply.Reply.
-func filter(ctx context.Context, by Scanner, m *Message, trace *maillog.Trace) (envelope.Verdict, error) {
-	effects, err := by.Scan(ctx, m)
-	if err != nil {
-		return envelope.Verdict{}, reply.LocalError.Because(fmt.Errorf("filtering: %w", err))
-	}
-	trace.Add(maillog.Scanned{Filters: by.Filters(), Effects: effects})
-	v := Decide(m.Envelope.Facts, effects)
-	trace.Add(maillog.Decided{Verdict: v})
-	switch v.Action {
-	case envelope.Reject:
-		return v, reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(v.Reason.Text))
-	case envelope.Tempfail:
-		return v, reply.New(451, "4.7.1", "filtered-for-now", "This message cannot be checked just now, please try again later").Because(errors.New(v.Reason.Text))
-	}
-	return v, nil
 }
 
 // stop gives the action of an effect that stops a message, and its rank.

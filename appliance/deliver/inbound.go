@@ -24,43 +24,15 @@ type Directory interface {
 	Resolve(ctx context.Context, addr envelope.Address) ([]envelope.Target, error)
 }
 
-// Scanner runs the filters over a message. The zero number of filters is a
-// Scanner like any other: it proposes nothing, and the trace says so.
-type Scanner interface {
-	// Filters is how many filters look at mail.
-	Filters() int
-	// Scan asks the filters. An error means that a filter without which mail
-	// must not pass could not work: the message is refused for now.
-	Scan(ctx context.Context, m *Message) ([]envelope.Effect, error)
-}
-
-// Message is what filters may see.
-type Message struct {
-	Envelope *envelope.Envelope
-	// Head are the first octets of the content, at most 256 KB, with the
-	// header at their start.
-	Head []byte
-	// Size is that of the content, in octets.
-	Size int64
-	// Outgoing tells of a message that one of the box's people submits.
-	Outgoing bool
-}
-
-// NoFilters is the Scanner of a box without filters.
-type NoFilters struct{}
-
-// Filters implements Scanner.
-func (NoFilters) Filters() int { return 0 }
-
-// Scan implements Scanner.
-func (NoFilters) Scan(context.Context, *Message) ([]envelope.Effect, error) { return nil, nil }
-
 // Options are the parts of the inbound path.
 type Options struct {
 	Store     *store.Store
 	Directory Directory
 	// Scanner may be nil: no filters.
 	Scanner Scanner
+	// Policy gives the owner's settings for filters as they are now; nil means
+	// the zero Policy.
+	Policy func() Policy
 	// Wake tells the queue of new rows (aliases that lead elsewhere).
 	Wake func(rows []store.Queued)
 	// Hostname is the box's own name, for Received.
@@ -79,6 +51,9 @@ type Inbound struct{ o Options }
 func NewInbound(o Options) *Inbound {
 	if o.Scanner == nil {
 		o.Scanner = NoFilters{}
+	}
+	if o.Policy == nil {
+		o.Policy = func() Policy { return Policy{} }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -128,21 +103,21 @@ func (m *Staged) Commit(ctx context.Context) error {
 		return reply.TooManyHops.Because(fmt.Errorf("%d Received fields", n))
 	}
 
-	verdict, err := filter(ctx, o.Scanner, &Message{Envelope: m.env, Head: head, Size: m.content.Size()}, m.trace)
+	f := filters{o.Scanner, o.Policy, o.Now, m.trace}
+	seen, err := f.ask(ctx, messageOf(m.env, m.content))
 	if err != nil {
 		return err
 	}
-	if verdict.Action == envelope.Discard {
-		return keepTrace(o.Store, m.env.ID, m.trace, 0)
+	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, with: []func(*store.Tx) error{seen.with}}
+	if seen.verdict.Action == envelope.Discard {
+		return c.discard(ctx)
 	}
 
-	r, err := m.route(ctx, header, verdict)
+	r, err := m.route(ctx, header, seen.verdict)
 	if err != nil {
 		return err
 	}
-	prefix := traceHeader(m.env, o.Hostname, o.Now())
-	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake}
-	return c.run(ctx, m.content, prefix, r, nil)
+	return c.run(ctx, m.content, traceHeader(m.env, o.Hostname, o.Now()), r)
 }
 
 // route resolves the recipients: people here, and addresses elsewhere to which

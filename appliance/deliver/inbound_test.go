@@ -37,9 +37,9 @@ type fake struct {
 	err     error
 }
 
-func (fake) Filters() int { return 1 }
-func (f fake) Scan(context.Context, *Message) ([]envelope.Effect, error) {
-	return f.effects, f.err
+func (fake) Filters(bool) int { return 1 }
+func (f fake) Scan(context.Context, *Message) (*Scan, error) {
+	return &Scan{Runs: []envelope.Run{{Filter: "test", Stage: "on_message", Effects: f.effects}}}, f.err
 }
 
 var at = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

@@ -38,6 +38,9 @@ type OutboundOptions struct {
 	Reports *Reports
 	// Scanner may be nil: no filters.
 	Scanner Scanner
+	// Policy gives the owner's settings for filters as they are now; nil means
+	// the zero Policy.
+	Policy func() Policy
 	// Hostname is the box's own name, for Received and Message-ID.
 	Hostname string
 	// HideClient leaves the client's name and address out of Received.
@@ -57,6 +60,9 @@ type Outbound struct{ o OutboundOptions }
 func NewOutbound(o OutboundOptions) *Outbound {
 	if o.Scanner == nil {
 		o.Scanner = NoFilters{}
+	}
+	if o.Policy == nil {
+		o.Policy = func() Policy { return Policy{} }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -113,6 +119,8 @@ type Submission struct {
 	reported  []byte
 	signer    *senderauth.Signer
 	selectors []string
+	// with is done in the commit that takes the message.
+	with []func(tx *store.Tx) error
 }
 
 // Write takes the next octets of the content. Its errors are *reply.Reply.
@@ -155,11 +163,18 @@ func (m *Submission) Commit(ctx context.Context) error {
 		}
 	}
 
-	verdict, err := filter(ctx, o.Scanner, &Message{Envelope: m.env, Head: m.content.Head(), Size: m.content.Size(), Outgoing: true}, m.trace)
+	msg := messageOf(m.env, m.content)
+	msg.Outgoing = true
+	if m.by.Account != "" {
+		msg.Account = m.by.Name
+	}
+	f := filters{o.Scanner, o.Policy, o.Now, m.trace}
+	seen, err := f.ask(ctx, msg)
 	if err != nil {
 		return err
 	}
-	if verdict.Action == envelope.Discard {
+	m.with = append(m.with, m.by.With, seen.with)
+	if seen.verdict.Action == envelope.Discard {
 		return m.store(ctx, &routes{}, nil)
 	}
 
@@ -167,7 +182,7 @@ func (m *Submission) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := m.route(ctx, verdict)
+	r, err := m.route(ctx, seen.verdict)
 	if err != nil {
 		return err
 	}
@@ -229,8 +244,8 @@ func (m *Submission) store(ctx context.Context, r *routes, signature []byte) err
 		item.TLSOptional = m.header.TLSOptional
 	}
 	prefix := submissionHeader(m.env, signature, o.Hostname, o.HideClient, o.Now())
-	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake}
-	if err := c.run(ctx, m.content, prefix, r, m.by.With); err != nil {
+	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, with: m.with}
+	if err := c.run(ctx, m.content, prefix, r); err != nil {
 		return err
 	}
 	m.reportDelivered(ctx, r)

@@ -284,9 +284,9 @@ func TestOutboundFilters(t *testing.T) {
 // arriving is a Scanner whose effects are for mail that arrives alone.
 type arriving struct{ fake }
 
-func (f arriving) Scan(ctx context.Context, m *Message) ([]envelope.Effect, error) {
+func (f arriving) Scan(ctx context.Context, m *Message) (*Scan, error) {
 	if m.Outgoing {
-		return nil, nil
+		return &Scan{}, nil
 	}
 	return f.fake.Scan(ctx, m)
 }

@@ -65,6 +65,6 @@ func (r *Reports) Report(ctx context.Context, to envelope.Address, content []byt
 	if _, err := staged.Write(content); err != nil {
 		return "", fmt.Errorf("storing a report: %w", err)
 	}
-	c := commit{store: r.Store, env: env, trace: trace, wake: r.Wake}
-	return env.ID, c.run(ctx, staged, submissionHeader(env, nil, r.Hostname, true, at), routes, with)
+	c := commit{store: r.Store, env: env, trace: trace, wake: r.Wake, with: []func(*store.Tx) error{with}}
+	return env.ID, c.run(ctx, staged, submissionHeader(env, nil, r.Hostname, true, at), routes)
 }

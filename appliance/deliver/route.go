@@ -74,17 +74,35 @@ type commit struct {
 	env   *envelope.Envelope
 	trace *maillog.Trace
 	wake  func([]store.Queued)
+	// with is done in the same commit; any of it may be nil.
+	with []func(tx *store.Tx) error
 }
 
-func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, r *routes, with func(tx *store.Tx) error) error {
+// also is all of with as one, nil where there is nothing to do.
+func (c *commit) also() func(tx *store.Tx) error {
+	todo := slices.DeleteFunc(slices.Clone(c.with), func(f func(*store.Tx) error) bool { return f == nil })
+	if len(todo) == 0 {
+		return nil
+	}
+	return func(tx *store.Tx) error {
+		for _, f := range todo {
+			if err := f(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, r *routes) error {
 	if len(r.placements)+len(r.items) == 0 {
-		return c.discard(ctx, with)
+		return c.discard(ctx)
 	}
 	id, err := store.ParseID(string(c.env.ID))
 	if err != nil {
 		return reply.LocalError.Because(err)
 	}
-	d := store.Delivery{ID: id, Prefix: prefix, Annex: annex(c.trace.Entries()), With: with}
+	d := store.Delivery{ID: id, Prefix: prefix, Annex: annex(c.trace.Entries()), With: c.also()}
 	for _, p := range r.placements {
 		d.Places = append(d.Places, p.place)
 	}
@@ -130,8 +148,8 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 }
 
 // discard does the rest of a commit whose message a filter threw away.
-func (c *commit) discard(ctx context.Context, with func(tx *store.Tx) error) error {
-	if with != nil {
+func (c *commit) discard(ctx context.Context) error {
+	if with := c.also(); with != nil {
 		if err := c.store.Update(ctx, with); err != nil {
 			return reply.StorageError.Because(err)
 		}
@@ -186,14 +204,20 @@ func (m *Submission) route(ctx context.Context, v envelope.Verdict) (*routes, er
 // away is kept away here too. Without filters there is nothing to ask twice.
 func (m *Submission) arrive(ctx context.Context, leaving envelope.Verdict) (envelope.Verdict, error) {
 	o := &m.out.o
-	if o.Scanner.Filters() == 0 {
+	if o.Scanner.Filters(false) == 0 {
 		return leaving, nil
 	}
-	v, err := filter(ctx, o.Scanner, &Message{Envelope: m.env, Head: m.content.Head(), Size: m.content.Size()}, m.trace)
-	if err == nil && v.Action == envelope.Keep && leaving.Action == envelope.Quarantine {
+	f := filters{o.Scanner, o.Policy, o.Now, m.trace}
+	seen, err := f.ask(ctx, messageOf(m.env, m.content))
+	if err != nil {
+		return envelope.Verdict{}, err
+	}
+	m.with = append(m.with, seen.with)
+	v := seen.verdict
+	if v.Action == envelope.Keep && leaving.Action == envelope.Quarantine {
 		v.Action = envelope.Quarantine
 	}
-	return v, err
+	return v, nil
 }
 
 func (out *Outbound) item(env *envelope.Envelope, rcpt envelope.Recipient, v envelope.Verdict) queue.Item {

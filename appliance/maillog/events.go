@@ -110,8 +110,7 @@ func (e Checked) Say() string {
 
 // Scanned: the filters looked at the message.
 type Scanned struct {
-	Filters int               `json:"filters"`
-	Effects []envelope.Effect `json:"effects,omitempty"`
+	Filters int `json:"filters"`
 }
 
 // Step implements Event.
@@ -122,7 +121,7 @@ func (e Scanned) Say() string {
 	if e.Filters == 0 {
 		return "no filters are installed"
 	}
-	return fmt.Sprintf("%d filters made %d proposals", e.Filters, len(e.Effects))
+	return fmt.Sprintf("%d filters looked at the message", e.Filters)
 }
 
 // Decided: the verdict and its reason.

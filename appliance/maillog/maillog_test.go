@@ -20,7 +20,7 @@ var events = []Event{
 	Received{Size: 7, Via: "DATA"},
 	Checked{Facts: []envelope.Fact{{Name: "fcrdns", Value: "yes"}}},
 	Scanned{},
-	Scanned{Filters: 1, Effects: []envelope.Effect{{Kind: envelope.EffectScore, By: "f", Points: 2}}},
+	Scanned{Filters: 1},
 	Decided{Verdict: envelope.Verdict{Action: envelope.Keep, Reason: envelope.Reason{Name: "no-objection", Text: "nothing speaks against it"}}},
 	Stored{Recipient: "b@example.test", Account: "b@example.test", Mailbox: "INBOX", UID: 3, Via: "alias"},
 	Accepted{Recipients: 1, Milliseconds: 1.5},
