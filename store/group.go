@@ -173,6 +173,8 @@ func (g *group) apply(o *op) error {
 	case opQueueCounter:
 		g.nextQueued = max(g.nextQueued, o.mailbox)
 		return nil
+	case opKeyPut, opKeyDelete, opKeyDrop, opKeyPrune:
+		return g.applyKeys(o)
 	case opCounters:
 		g.nextMailbox = max(g.nextMailbox, o.mailbox)
 		g.nextMsg = max(g.nextMsg, o.msg)

@@ -59,6 +59,10 @@ const (
 	opQueuePut
 	opQueueDelete  // mailbox holds the row's ID
 	opQueueCounter // snapshots: the next ID of a row, in mailbox
+	opKeyPut       // space in kindName, number in saved, expiry in internal
+	opKeyDelete
+	opKeyDrop
+	opKeyPrune
 )
 
 // ranges are pairs of first and last UID, ascending.
@@ -217,6 +221,19 @@ func (o *op) encode(e *encoder, withImage bool) {
 		o.queued.encode(e)
 	case opQueueDelete, opQueueCounter:
 		e.i(o.mailbox)
+	case opKeyPut:
+		e.s(o.kindName)
+		e.s(o.key)
+		e.p(o.value)
+		e.i(o.saved)
+		e.i(o.internal)
+	case opKeyDelete:
+		e.s(o.kindName)
+		e.s(o.key)
+	case opKeyDrop:
+		e.s(o.kindName)
+	case opKeyPrune:
+		e.i(o.internal)
 	default:
 		panic(fmt.Sprintf("store: op %d has no encoding", o.kind))
 	}
@@ -272,6 +289,14 @@ func decodeOp(d *decoder) *op {
 		o.queued = decodeQueued(d)
 	case opQueueDelete, opQueueCounter:
 		o.mailbox = d.i()
+	case opKeyPut:
+		o.kindName, o.key, o.value, o.saved, o.internal = d.s(), d.s(), d.p(), d.i(), d.i()
+	case opKeyDelete:
+		o.kindName, o.key = d.s(), d.s()
+	case opKeyDrop:
+		o.kindName = d.s()
+	case opKeyPrune:
+		o.internal = d.i()
 	default:
 		d.err = fmt.Errorf("%w: kind %d", errDamagedOp, o.kind)
 	}

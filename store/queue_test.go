@@ -278,7 +278,7 @@ func TestIndexOfTheVersionBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.Exec("DROP TABLE queue; ALTER TABLE state DROP COLUMN next_queued; PRAGMA user_version = 2")
+	_, err = db.Exec("DROP TABLE kept; DROP TABLE queue; ALTER TABLE state DROP COLUMN next_queued; PRAGMA user_version = 2")
 	if err = errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}

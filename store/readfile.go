@@ -213,10 +213,16 @@ func (s *Store) OpenMessage(ctx context.Context, e Entry) (io.ReadCloser, error)
 		f.Close()
 		return nil, readError(e.ID, err)
 	}
+	r, err := stream(prefix, f)
+	return r, readError(e.ID, err)
+}
+
+// stream reads the frames of f after prefix. On an error f is closed.
+func stream(prefix []byte, f reader) (io.ReadCloser, error) {
 	z := streams.Get().(*zstd.Decoder)
 	if err := z.Reset(io.NewSectionReader(f, 0, 1<<62)); err != nil {
 		f.Close()
-		return nil, readError(e.ID, err)
+		return nil, err
 	}
 	return &messageReader{prefix, f, z}, nil
 }

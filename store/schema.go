@@ -13,7 +13,7 @@ import (
 // schemaVersion is PRAGMA user_version of the index; formatVersion is that of
 // the data folder as a whole, kept in its file "version".
 const (
-	schemaVersion = 3
+	schemaVersion = 4
 	formatVersion = "1"
 )
 
@@ -93,7 +93,7 @@ CREATE TABLE trace (
 	file BLOB NOT NULL,
 	entry BLOB NOT NULL
 );
-` + queueSchema
+` + queueSchema + keySchema
 
 // queueSchema came with version 3. A queue row's tombstone has the mailbox 0
 // and the row's ID for a UID.
@@ -173,7 +173,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	switch version {
 	case schemaVersion:
 		return nil
-	case 0, 2:
+	case 0, 2, 3:
 	default:
 		return fmt.Errorf("%w: its index has schema %d, this hauspost knows %d", ErrVersion, version, schemaVersion)
 	}
@@ -182,10 +182,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("making the index: %w", err)
 	}
 	defer tx.Rollback()
-	steps := schema
-	if version == 2 {
-		steps = queueSchema
-	}
+	steps := map[int]string{0: schema, 2: queueSchema + keySchema, 3: keySchema}[version]
 	if _, err := tx.ExecContext(ctx, steps); err != nil {
 		return fmt.Errorf("making the index: %w", err)
 	}
@@ -211,6 +208,8 @@ type statements struct {
 	bury, remove                        *sql.Stmt
 	queuePut, queueGet, queueHas        *sql.Stmt
 	queueBury, queueRemove              *sql.Stmt
+	keyPut, keyDelete, keyDrop          *sql.Stmt
+	keyPrune                            *sql.Stmt
 }
 
 func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
@@ -244,6 +243,10 @@ func prepare(ctx context.Context, c *sql.Conn) (*statements, error) {
 		{&st.queueHas, "SELECT EXISTS (SELECT 1 FROM queue WHERE id = ?)"},
 		{&st.queueBury, "INSERT OR REPLACE INTO tombstone SELECT 0, id, 0, msg FROM queue WHERE id = ?"},
 		{&st.queueRemove, "DELETE FROM queue WHERE id = ?"},
+		{&st.keyPut, "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)"},
+		{&st.keyDelete, "DELETE FROM kept WHERE space = ? AND name = ?"},
+		{&st.keyDrop, "DELETE FROM kept WHERE space = ?"},
+		{&st.keyPrune, "DELETE FROM kept WHERE expires > 0 AND expires <= ?"},
 		{&st.remove, "DELETE FROM placement WHERE mailbox = ? AND uid BETWEEN ? AND ?"},
 	} {
 		s, err := c.PrepareContext(ctx, p.sql)

@@ -205,6 +205,9 @@ func (s *Store) snapshot(ctx context.Context, tx *sql.Tx, w *snapshotWriter) err
 	if err != nil {
 		return err
 	}
+	if err := snapshotKeys(ctx, tx, w); err != nil {
+		return err
+	}
 	return each(ctx, tx, "SELECT "+queuedColumns+" FROM queue", func(scan func(...any) error) error {
 		q := &Queued{}
 		var file []byte

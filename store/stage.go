@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Staged struct {
 	zenc io.WriteCloser
 	// encoding: this is one of maxEncoders.
 	encoding bool
+	// ended: the last frame of the file is complete.
+	ended bool
 }
 
 var stageBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
@@ -58,6 +61,9 @@ func (s *Store) Stage() *Staged {
 func (st *Staged) Write(p []byte) (int, error) {
 	if st.err != nil {
 		return 0, st.err
+	}
+	if st.ended {
+		return 0, errStagedRead
 	}
 	st.sum.Write(p)
 	st.size += int64(len(p))
@@ -112,6 +118,41 @@ func (st *Staged) Size() int64 { return st.size }
 // Head gives the first octets of the content, at most 256 KB. It is valid
 // until Deliver or Discard.
 func (st *Staged) Head() []byte { return st.buf[:min(len(st.buf), headLimit)] }
+
+// Content reads what was written, from its beginning. Nothing can be written
+// after it was called. The reader is valid until Deliver or Discard.
+func (st *Staged) Content() (io.ReadCloser, error) {
+	if st.err != nil {
+		return nil, st.err
+	}
+	if st.zenc == nil {
+		return io.NopCloser(bytes.NewReader(st.buf)), nil
+	}
+	if err := st.end(); err != nil {
+		return nil, err
+	}
+	f, err := st.s.fs.Open(st.tmp)
+	if err != nil {
+		return nil, fmt.Errorf("reading a staged message: %w", err)
+	}
+	r, err := stream(nil, f)
+	if err != nil {
+		return nil, fmt.Errorf("reading a staged message: %w", err)
+	}
+	return r, nil
+}
+
+// end completes the last frame of a message in a file.
+func (st *Staged) end() error {
+	if st.ended {
+		return nil
+	}
+	st.ended = true
+	if st.err = st.zenc.Close(); st.err != nil {
+		st.err = fmt.Errorf("staging a message: %w", st.err)
+	}
+	return st.err
+}
 
 // SHA256 is the hash of what was written so far.
 func (st *Staged) SHA256() [32]byte {
@@ -183,7 +224,7 @@ func (st *Staged) finish(msg int64, d *Delivery) (o *op, err error) {
 }
 
 func (st *Staged) finishLarge(o *op, d *Delivery, t *trailer) error {
-	if err := st.zenc.Close(); err != nil {
+	if err := st.end(); err != nil {
 		return err
 	}
 	if _, err := st.f.Write(t.append(nil)); err != nil {
@@ -228,4 +269,7 @@ func (s *Store) deriveFromFile(msg int64, id ID) (d Derived, annex []byte, err e
 	return d, annex, err
 }
 
-var errStagedTwice = errors.New("staged content can be delivered only once")
+var (
+	errStagedTwice = errors.New("staged content can be delivered only once")
+	errStagedRead  = errors.New("staged content was read, it cannot grow any more")
+)
