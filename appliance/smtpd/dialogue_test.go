@@ -58,6 +58,12 @@ func look(all []delivered, kept *dialogue.Keeper, word string) (string, bool) {
 		return last.env.Client.Protocol, true
 	case "REQUIRETLS":
 		return fmt.Sprint(last.env.RequireTLS), true
+	case "RUNS":
+		var runs []string
+		for _, r := range last.env.Runs {
+			runs = append(runs, r.Stage+":"+r.Problem)
+		}
+		return strings.Join(runs, " "), true
 	case "TO":
 		var to []string
 		for _, r := range last.env.To {
@@ -102,6 +108,12 @@ func applyOption(t *testing.T, o *Options, key, value string) {
 		o.TLS, _ = dialogue.TLS()
 	case "pipelining":
 		o.AllowPipelining = true
+	case "filters":
+		o.Filters = &sieve{stages: value, answer: reply.New(554, "5.7.1", "filtered", "A filter said no")}
+	case "filters-later":
+		o.Filters = &sieve{stages: value, answer: reply.New(450, "4.7.1", "filtered-for-now", "A filter said later")}
+	case "filters-yes":
+		o.Filters = &sieve{stages: value, answer: reply.New(250, "", "fine", "A filter said yes")}
 	case "names":
 		o.Names = testZone()
 	case "our-address":

@@ -5,6 +5,7 @@
 //	helo.go         EHLO and HELO: is the name well-formed, is it ours, forged?
 //	mail.go         MAIL: rate, reverse DNS, sender domain; the trace begins
 //	rcpt.go         RCPT: no relaying in any spelling, then the Directory
+//	filters.go      the filters that are asked before the content comes
 //	data.go         DATA and BDAT: the content goes to the Staging, Commit, 250
 //	transaction.go  what was said of one message so far, and its trace
 //	names.go        the questions to the DNS
@@ -25,5 +26,5 @@
 //
 // It may import esmtp, envelope, reply and maillog. It must not import queue,
 // relay, submit, store, and no library for SMTP or DNS: what it needs of others
-// are the small interfaces Directory, Intake, Staging and Names.
+// are the small interfaces Directory, Intake, Staging, Filters and Names.
 package smtpd

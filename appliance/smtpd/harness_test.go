@@ -3,6 +3,7 @@ package smtpd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -142,6 +143,39 @@ func (z *zone) LookupIP(_ context.Context, h string) (addrs []netip.Addr, err er
 		addrs = append(addrs, netip.MustParseAddr(t))
 	}
 	return addrs, err
+}
+
+// sieve is a Filters for some stages. It gives its answer to peers that are
+// called good.test or come from 127.0.0.66, and to senders and recipients ben.
+// The Problem of its runs says what it was asked.
+type sieve struct {
+	stages string
+	answer *reply.Reply
+}
+
+func (f *sieve) Asks(stage string) bool { return strings.Contains(f.stages, stage) }
+
+func (f *sieve) run(stage, about string, bad bool) ([]envelope.Run, *reply.Reply) {
+	runs := []envelope.Run{{Filter: "sieve", Stage: stage, Problem: about}}
+	if bad {
+		return runs, f.answer
+	}
+	return runs, nil
+}
+
+func (f *sieve) Connect(_ context.Context, peer envelope.Client) ([]envelope.Run, *reply.Reply) {
+	addr := peer.Addr.Addr().String()
+	return f.run("on_connect", addr+"/"+peer.Hostname, addr == "127.0.0.66" || peer.Hostname == "good.test")
+}
+
+func (f *sieve) Mail(_ context.Context, env *envelope.Envelope) ([]envelope.Run, *reply.Reply) {
+	about := fmt.Sprintf("%s/%d/%d", env.From, len(env.Facts), len(env.Runs))
+	return f.run("on_mail", about, env.From.Local == "ben")
+}
+
+func (f *sieve) Rcpt(_ context.Context, env *envelope.Envelope, r envelope.Recipient) ([]envelope.Run, *reply.Reply) {
+	about := fmt.Sprintf("%s/%d", r.Address, len(env.To))
+	return f.run("on_rcpt", about, r.Address.Local == "ben")
 }
 
 // noPause makes tarpits quick.

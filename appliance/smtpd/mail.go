@@ -25,18 +25,21 @@ func (s *session) Mail(ctx context.Context, m esmtp.Mail) *reply.Reply {
 	begun := s.srv.record.Begin(s.conn, m, s.srv.opt.Now())
 	tx := &begun
 	s.tx = tx
-	ctx, cancel := s.lookupContext(ctx)
+	dns, cancel := s.lookupContext(ctx)
 	defer cancel()
-	s.askReverse(ctx)
+	s.askReverse(dns)
 	c := &tx.Envelope.Client
 	c.Hostname = s.hostname
 	tx.Trace.Add(maillog.Connected{
 		Client: c.Addr.String(), Hostname: c.Hostname, HELO: c.HELO, Protocol: c.Protocol, TLS: c.TLS,
 	})
-	facts, r := s.checkSender(ctx, m.From)
+	facts, r := s.checkSender(dns, m.From)
 	tx.Envelope.Facts = facts
 	if len(facts) > 0 {
 		tx.Trace.Add(maillog.Checked{Facts: facts})
+	}
+	if r == nil {
+		r = s.filterSender(ctx)
 	}
 	if r != nil {
 		return r

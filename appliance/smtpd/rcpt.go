@@ -11,13 +11,17 @@ import (
 
 // Rcpt implements esmtp.Session. Every recipient is asked of the Directory,
 // but for the spellings that have made other servers relay: those are refused
-// whoever lives here, even with a catch-all.
+// whoever lives here, even with a catch-all. The filters hear only of those who
+// are here.
 func (s *session) Rcpt(ctx context.Context, r envelope.Recipient) *reply.Reply {
 	if routed(r.Address) {
 		return reply.RelayDenied
 	}
 	if _, err := s.srv.opt.Directory.Resolve(ctx, r.Address); err != nil {
 		return reply.Of(err)
+	}
+	if refused := s.filterRecipient(ctx, r); refused != nil {
+		return refused
 	}
 	s.tx.Step = "RCPT"
 	if s.tx.Add(r) {

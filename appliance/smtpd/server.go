@@ -79,6 +79,8 @@ type Options struct {
 	Addresses []netip.Addr
 	Directory Directory
 	Intake    Intake
+	// Filters are asked at the beginning, at MAIL and at RCPT; nil means none.
+	Filters Filters
 	// Names is the DNS; nil turns off the checks that need it.
 	Names Names
 	// TLS nil means no STARTTLS.
@@ -164,6 +166,10 @@ func (s *Server) Stats() Stats {
 type backend struct{ *Server }
 
 // NewSession implements esmtp.Backend.
-func (b backend) NewSession(_ context.Context, c *esmtp.Conn) (esmtp.Session, *reply.Reply) {
-	return &session{srv: b.Server, conn: c}, nil
+func (b backend) NewSession(ctx context.Context, c *esmtp.Conn) (esmtp.Session, *reply.Reply) {
+	s := &session{srv: b.Server, conn: c}
+	if r := s.filterPeer(ctx); r != nil {
+		return nil, r
+	}
+	return s, nil
 }

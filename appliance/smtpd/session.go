@@ -16,10 +16,14 @@ type session struct {
 	// heloFact is what is odd about the name, if anything.
 	heloFact *envelope.Fact
 
-	// The reverse name is asked for once, at the first MAIL.
+	// The reverse name is asked for once: for the filters at the beginning, or at
+	// the first MAIL.
 	reverseAsked bool
 	hostname     string
 	reverseFact  envelope.Fact
+
+	// runs are what the filters did at the beginning of the connection.
+	runs []envelope.Run
 
 	tx *esmtp.Transaction
 }
