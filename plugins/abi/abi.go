@@ -260,9 +260,9 @@ type Op int32
 
 // The changes of a key.
 const (
-	// OpSet sets Bytes.
+	// OpSet sets Bytes; Number begins again at 0.
 	OpSet Op = iota + 1
-	// OpAdd adds Delta to Number.
+	// OpAdd adds Delta to Number, without wrapping round, and leaves Bytes.
 	OpAdd
 	// OpDelete removes the key.
 	OpDelete

@@ -1,0 +1,83 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"hauspost/appliance/resolver"
+	"hauspost/plugins/abi"
+	"hauspost/store"
+)
+
+// pluginKeys keeps what plugins keep, each in a space of its own. It is the
+// host's Keys.
+type pluginKeys struct{ store *store.Store }
+
+func keySpace(plugin string) string { return "plugin/" + plugin }
+
+// Get gives one value for each key.
+func (k pluginKeys) Get(ctx context.Context, plugin string, keys [][]byte, now time.Time) ([]abi.Value, error) {
+	found, err := k.store.Keys(ctx, keySpace(plugin), keys, now)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]*store.Key, len(found))
+	for i := range found {
+		byName[string(found[i].Name)] = &found[i]
+	}
+	values := make([]abi.Value, len(keys))
+	for i, name := range keys {
+		if v := byName[string(name)]; v != nil {
+			values[i] = abi.Value{Found: true, Bytes: v.Bytes, Number: v.Number, Expires: v.Expires}
+		}
+	}
+	return values, nil
+}
+
+// Apply makes changes last, all or none.
+func (k pluginKeys) Apply(ctx context.Context, plugin string, changes []abi.Change, now time.Time) error {
+	return k.store.Update(ctx, func(tx *store.Tx) error { return changeKeys(tx, plugin, changes, now) })
+}
+
+// changeKeys does the changes of a plugin in a transaction.
+func changeKeys(tx *store.Tx, plugin string, changes []abi.Change, now time.Time) error {
+	space := keySpace(plugin)
+	for _, c := range changes {
+		var err error
+		expires := int64(0)
+		if c.TTL > 0 {
+			expires = now.Unix() + min(c.TTL, 1<<40)
+		}
+		switch c.Op {
+		case abi.OpSet:
+			err = tx.PutKey(space, store.Key{Name: c.Key, Bytes: c.Bytes, Expires: expires})
+		case abi.OpAdd:
+			err = tx.AddKey(space, c.Key, c.Delta, expires, now)
+		case abi.OpDelete:
+			err = tx.DeleteKey(space, c.Key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pluginDNS answers the questions of plugins. It is the host's DNS.
+type pluginDNS struct{ resolver *resolver.Resolver }
+
+// Lookup asks one question.
+func (d pluginDNS) Lookup(ctx context.Context, q abi.Question) abi.Answer {
+	a, err := d.resolver.Records(ctx, q.Name, q.Type)
+	switch {
+	case err == nil:
+		return abi.Answer{Status: abi.DNSFound, Records: a.Records, Secure: a.Secure}
+	case errors.Is(err, resolver.ErrNotFound), errors.Is(err, resolver.ErrNoData):
+		var e *resolver.Error
+		return abi.Answer{Status: abi.DNSNone, Secure: errors.As(err, &e) && e.Secure}
+	case errors.Is(err, resolver.ErrType):
+		return abi.Answer{Status: int32(abi.ErrInvalid)}
+	}
+	return abi.Answer{Status: int32(abi.ErrAgain)}
+}

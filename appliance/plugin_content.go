@@ -1,0 +1,62 @@
+package appliance
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// inMemory is the size up to which a message for plugins lies in memory;
+// larger ones are a file without a name in the data folder.
+const inMemory = 8 << 20
+
+// contentFile gives a message to plugins: a file that has no name and that
+// whoever gets it can only read.
+func contentFile(dir string, size int64, write func(w io.Writer) error) (*os.File, error) {
+	make, seal := memoryFile, sealMemory
+	if size > inMemory {
+		make, seal = unnamedFile, readOnly
+	}
+	f, err := make(dir)
+	if err != nil {
+		return nil, fmt.Errorf("making a file for the filters: %w", err)
+	}
+	if err := write(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("writing a message for the filters: %w", err)
+	}
+	sealed, err := seal(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("sealing a message for the filters: %w", err)
+	}
+	return sealed, nil
+}
+
+func memoryFile(string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("message", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	return os.NewFile(uintptr(fd), "message"), nil
+}
+
+func sealMemory(f *os.File) (*os.File, error) {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+	return f, os.NewSyscallError("fcntl", err)
+}
+
+func unnamedFile(dir string) (*os.File, error) {
+	return os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600)
+}
+
+// readOnly opens the file again, so that its reader cannot write it.
+func readOnly(f *os.File) (*os.File, error) {
+	again, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	return again, f.Close()
+}
