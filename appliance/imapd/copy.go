@@ -13,7 +13,9 @@ func runCopy(s *session, c *call) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.srv.store.Copy(s.srv.ctx, s.box.id, uids, s.account.ID, dest)
+	moving := s.beginMove(uids, dest)
+	result, err := s.srv.store.Copy(s.srv.ctx, s.box.id, uids, s.account.ID, dest.Name)
+	s.endMove(moving, &result)
 	if err != nil {
 		return copyError(err)
 	}
@@ -33,7 +35,9 @@ func runMove(s *session, c *call) error {
 	if err := s.mayChange(); err != nil {
 		return err
 	}
-	result, err := s.srv.store.Move(s.srv.ctx, s.box.id, uids, s.account.ID, dest)
+	moving := s.beginMove(uids, dest)
+	result, err := s.srv.store.Move(s.srv.ctx, s.box.id, uids, s.account.ID, dest.Name)
+	s.endMove(moving, &result)
 	if err != nil {
 		return copyError(err)
 	}
@@ -43,29 +47,30 @@ func runMove(s *session, c *call) error {
 	return nil
 }
 
-func (s *session) readCopy(c *call) (uids []uint32, dest string, err error) {
+func (s *session) readCopy(c *call) (uids []uint32, dest store.Mailbox, err error) {
 	if err := c.Space(); err != nil {
-		return nil, "", err
+		return nil, dest, err
 	}
 	wanted, err := s.wants(c)
 	if err != nil {
-		return nil, "", err
+		return nil, dest, err
 	}
 	if err := c.Space(); err != nil {
-		return nil, "", err
+		return nil, dest, err
 	}
-	if dest, err = s.mailbox(c); err != nil {
-		return nil, "", err
+	name, err := s.mailbox(c)
+	if err != nil {
+		return nil, dest, err
 	}
 	if err := c.End(); err != nil {
-		return nil, "", err
+		return nil, dest, err
 	}
-	mb, err := s.srv.store.Mailbox(s.srv.ctx, s.account.ID, dest)
-	if err == nil && mb.NoSelect {
+	dest, err = s.srv.store.Mailbox(s.srv.ctx, s.account.ID, name)
+	if err == nil && dest.NoSelect {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return nil, "", copyError(err)
+		return nil, dest, copyError(err)
 	}
 	return pick(s.box.uids, wanted), dest, nil
 }

@@ -31,6 +31,12 @@ type Options struct {
 	AllowPlaintext, PlaintextOnLoopback bool
 	// Log takes the events of messages and of sessions.
 	Log maillog.Log
+	// Feedback, if set, is told when a person moves or copies messages to the
+	// mailbox for junk, or out of it to one that is not the trash, and when a
+	// mail program sets $Junk or $NotJunk on them. Some do both, so that a
+	// message may come twice. APPEND is no feedback. The client waits for it:
+	// it must return at once.
+	Feedback func(ctx context.Context, account accounts.Account, moved Moved)
 	// Limits bound what clients can take; each zero field takes its default.
 	Limits Limits
 	// Now is the clock; nil means time.Now. Time-outs of connections always go

@@ -46,10 +46,12 @@ func runStore(s *session, c *call) error {
 		// something else to the store.
 		return s.storeModified(c, uids)
 	}
+	marking := s.beginMark(uids, st)
 	result, err := s.srv.store.SetFlags(s.srv.ctx, s.box.id, uids, st.op, st.flags, st.since)
 	if err != nil {
 		return err
 	}
+	s.endMark(marking, result.Changed)
 	s.answerStore(c, st.silent, result.Changed)
 	if len(result.Modified) > 0 {
 		return s.storeModified(c, result.Modified)
