@@ -50,7 +50,11 @@ type Config struct {
 	Queue      Queue
 	Relay      Relay
 	// Routes are in the order of the file.
-	Routes   []Route
+	Routes  []Route
+	Filters Filters
+	// Plugins and Services are in the order of the file.
+	Plugins  []Plugin
+	Services []Service
 	DKIM     DKIM
 	Sendmail Sendmail
 	IMAP     IMAP
@@ -168,7 +172,7 @@ func (c *Config) Map() map[string]any {
 			c.mapKeys(s.name, top)
 		case s.list:
 			list := []map[string]any{}
-			for _, one := range c.each() {
+			for _, one := range c.each(s.name) {
 				into := map[string]any{}
 				one.mapKeys(s.name, into)
 				list = append(list, into)
@@ -193,21 +197,14 @@ func (c *Config) mapKeys(section string, into map[string]any) {
 			into[name] = *p
 		case *bool:
 			into[name] = *p
+		case *float64:
+			into[name] = *p
+		case *Settings:
+			into[name] = p.Map()
 		case *[]string:
 			into[name] = append([]string{}, *p...)
 		case fmt.Stringer: // *Duration, *Size, *Secret
 			into[name] = p.String()
 		}
 	}
-}
-
-// each gives c once for every route, as if it had that one alone.
-func (c *Config) each() []*Config {
-	list := make([]*Config, len(c.Routes))
-	for i := range c.Routes {
-		one := *c
-		one.Routes = c.Routes[i : i+1]
-		list[i] = &one
-	}
-	return list
 }

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// companions are the lines without which a key of [[route]] says nothing.
+// companions are the lines without which a key of a list says nothing.
 var companions = map[string]string{
 	"host": "to = [\"*\"]\n", "security": "to = [\"*\"]\n", "connections": "to = [\"*\"]\n", "pace": "to = [\"*\"]\n",
 	"port": "to = [\"*\"]\nhost = \"smtp.example.net\"\n", "implicit_tls": "to = [\"*\"]\nhost = \"smtp.example.net\"\n",
@@ -105,7 +106,11 @@ func TestEveryKey(t *testing.T) {
 		section, last := split(k.name)
 		doc := last + " = " + k.example + "\n"
 		if isList(section) {
-			doc = "[[" + section + "]]\n" + companions[last] + doc
+			companion := companions[last]
+			if i := map[string]string{"plugin": "id = \"hello\"\n", "service": "name = \"a\"\naddress = \"127.0.0.1:1\"\n"}[section]; i != "" {
+				companion = strings.Join(slices.DeleteFunc(strings.SplitAfter(i, "\n"), func(l string) bool { return strings.HasPrefix(l, last+" ") }), "")
+			}
+			doc = "[[" + section + "]]\n" + companion + doc
 		} else if section != "" {
 			doc = "[" + section + "]\n" + doc
 		}
@@ -237,6 +242,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("version = 1\nhostname = \"a.example\"\n"))
 	f.Add(Default("a.example").Write())
 	f.Add([]byte(routed))
+	f.Add([]byte(filtered))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("f", data)
 		if err != nil {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strconv"
 	"time"
 )
@@ -28,6 +27,9 @@ var sections = []section{
 	{name: "mail", doc: "Messages, however they come in."},
 	{name: "smtp", doc: "Limits of the port at which other servers hand over mail."},
 	{name: "checks", doc: "Checks of the servers that hand over mail. True refuses what fails, false only notes it in the message's trace."},
+	{name: "filters", doc: "What becomes of a message by what plugins find. Plugins are installed by `hauspost plugin install`; without any, this section does nothing."},
+	{name: "plugin", list: true, doc: "What you set for one plugin: how much it counts, and its own settings. There may be one such section for each plugin. The commented lines are an example."},
+	{name: "service", list: true, doc: "A program beside the box that plugins may ask, such as a virus scanner. Only those do to which you granted it by its name."},
 	{name: "submission", doc: "The ports at which people hand over mail that goes out. Limits that are not here are as in [smtp]."},
 	{name: "queue", doc: "Mail on its way out that could not be handed over yet."},
 	{name: "relay", doc: "How mail is handed to other servers."},
@@ -40,8 +42,10 @@ var sections = []section{
 	{name: "traces", doc: "The traces of messages: what `hauspost trace ID` tells."},
 }
 
-// keys is the table of all keys, in the order of the file.
-var keys = []key{
+// keys is the table of all keys; those of a section are in the order of the file.
+var keys = append(boxKeys, filterKeys...)
+
+var boxKeys = []key{
 	// Which versions are known is checked by migrate, before the keys are; ok
 	// lets all through that migrate did.
 	{name: "version", doc: "The version of this file's form. Leave it as it is.",
@@ -395,8 +399,4 @@ func keysOf(section string) []key {
 		}
 	}
 	return list
-}
-
-func isList(name string) bool {
-	return slices.ContainsFunc(sections, func(s section) bool { return s.list && s.name == name })
 }

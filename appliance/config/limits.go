@@ -119,6 +119,7 @@ var defaults = &Config{
 	},
 	Checks: Checks{HELOSyntax: true, HELOOwn: true, Pipelining: true, DNS: true,
 		SenderFull: true, SenderDomain: true, Timeout: 5 * second},
+	Filters:    filterDefaults,
 	Submission: submissionDefaults,
 	Queue:      queueDefaults,
 	Relay:      relayDefaults,

@@ -83,8 +83,12 @@ type parser struct {
 	lines  [][]byte
 	moved  bool // the data is the outcome of a migration: lines mean nothing
 	config *Config
-	seen   map[string]at
-	faults Faults
+	// settings gathers those of the last plugin; inSettings is the table in them
+	// that the last header began.
+	settings   *settingsReader
+	inSettings string
+	seen       map[string]at
+	faults     Faults
 }
 
 func (p *parser) fault(key string, where at, problem, remedy string) {
@@ -98,34 +102,50 @@ func (p *parser) fault(key string, where at, problem, remedy string) {
 func (p *parser) walk() {
 	var u unstable.Parser
 	u.Reset(p.data)
-	var table string
+	table := ""
 	for u.NextExpression() {
 		e := u.Expression()
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
-			var line int
-			table, line = p.keyOf(&u, e)
-			list := e.Kind == unstable.ArrayTable
-			switch {
-			case !knownSection(table):
-				p.fault("["+table+"]", at{line: line}, "no such section", sectionRemedy(table))
-			case list && !isList(table):
-				p.fault("[["+table+"]]", at{line: line}, "this section is not a list", "write ["+table+"]")
-			case !list && isList(table):
-				p.fault("["+table+"]", at{line: line}, "this section is a list", "write [["+table+"]]")
-			}
-			if isList(table) {
-				p.config.Routes = append(p.config.Routes, Route{})
-				p.seen[p.placeOf(table)] = at{line: line}
-			}
+			table = p.header(&u, e)
 		case unstable.KeyValue:
 			p.keyValue(&u, table, e)
 		}
 	}
 }
 
-// keyOf gives the dotted key of a table or key-value and its line.
-func (p *parser) keyOf(u *unstable.Parser, n *unstable.Node) (string, int) {
+// header begins a section and gives its name.
+func (p *parser) header(u *unstable.Parser, e *unstable.Node) string {
+	path, line := p.keyOf(u, e)
+	table, array := strings.Join(path, "."), e.Kind == unstable.ArrayTable
+	switch {
+	case isFree(table) && p.settings == nil:
+		p.fault("["+table+"]", at{line: line}, "these are settings of a plugin", "write above it a line [[plugin]], and one with its id")
+	case array && table == settingsKey:
+		p.fault("[["+table+"]]", at{line: line}, "this section is not a list", "write ["+table+"]")
+	case isFree(table):
+		p.inSettings = p.settings.table(path[2:], array)
+	case !knownSection(table):
+		p.fault("["+table+"]", at{line: line}, "no such section", sectionRemedy(table))
+	case array && !isList(table):
+		p.fault("[["+table+"]]", at{line: line}, "this section is not a list", "write ["+table+"]")
+	case !array && isList(table):
+		p.fault("["+table+"]", at{line: line}, "this section is a list", "write [["+table+"]]")
+	}
+	if isList(table) {
+		lists[table].add(p.config)
+		p.seen[p.placeOf(table)] = at{line: line}
+	}
+	if table == "plugin" {
+		p.settings = newSettingsReader(func(name string, where at, problem, remedy string) {
+			p.fault(under(settingsKey, name), where, problem, remedy)
+		})
+	}
+	return table
+}
+
+// keyOf gives the parts of the key of a table or key-value, and its line.
+func (p *parser) keyOf(u *unstable.Parser, n *unstable.Node) ([]string, int) {
 	var parts []string
 	line := 0
 	for it := n.Key(); it.Next(); {
@@ -134,16 +154,17 @@ func (p *parser) keyOf(u *unstable.Parser, n *unstable.Node) (string, int) {
 		}
 		parts = append(parts, string(it.Node().Data))
 	}
-	return strings.Join(parts, "."), line
+	return parts, line
 }
 
 func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
-	name, line := p.keyOf(u, n)
-	if table != "" {
-		name = table + "." + name
-	}
+	path, line := p.keyOf(u, n)
 	value := n.Value()
-	section, _ := split(name)
+	if p.setting(table, path, value, line) {
+		return
+	}
+	name := under(table, strings.Join(path, "."))
+	first, _, _ := strings.Cut(name, ".")
 	k, known := lookup(name)
 	where := at{line: line, value: p.valueText(u, value, line)}
 	if where.value != "" && isSecret(name, where.value) {
@@ -151,9 +172,8 @@ func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
 	}
 	p.seen[p.placeOf(name)] = where
 	switch {
-	case isList(name) || isList(section) && table != section:
-		list, _, _ := strings.Cut(name, ".")
-		p.fault(name, at{line: line}, "this section is a list", "write a line [["+list+"]] and below it a line for each key")
+	case isList(first) && table == "":
+		p.fault(name, at{line: line}, "this section is a list", "write a line [["+first+"]] and below it a line for each key")
 	case known:
 		p.set(k, where, value)
 	case value.Kind == unstable.InlineTable && knownSection(name):
@@ -171,12 +191,32 @@ func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
 	}
 }
 
+// setting takes a line with settings of a plugin, and tells whether it is one.
+func (p *parser) setting(table string, path []string, value *unstable.Node, line int) bool {
+	switch {
+	case isFree(table):
+		if p.settings == nil {
+			return true // The section was reported already.
+		}
+		p.settings.value(under(p.inSettings, strings.Join(path, ".")), value, line)
+	case table != "plugin" || path[0] != "settings" || p.settings == nil:
+		return false
+	case len(path) == 1 && value.Kind != unstable.InlineTable:
+		k, _ := lookup(settingsKey)
+		p.fault(k.name, at{line: line}, "must be "+k.allowed, "write for example settings = "+k.example)
+	default:
+		p.settings.value(strings.Join(path[1:], "."), value, line)
+	}
+	p.config.Plugins[len(p.config.Plugins)-1].Settings = p.settings.list
+	return true
+}
+
 // placeOf gives the name under which seen knows a key or section: in a list,
 // that of the last one.
 func (p *parser) placeOf(name string) string {
-	section, _ := split(name)
-	if isList(section) || isList(name) {
-		return inList(name, len(p.config.Routes)-1)
+	section, _, _ := strings.Cut(name, ".")
+	if l, ok := lists[section]; ok {
+		return inList(name, l.count(p.config)-1)
 	}
 	return name
 }
@@ -245,6 +285,9 @@ func decode(into any, n *unstable.Node) bool {
 	case *int:
 		*p, err = strconv.Atoi(strings.ReplaceAll(string(n.Data), "_", ""))
 		return n.Kind == unstable.Integer && err == nil
+	case *float64:
+		*p, err = strconv.ParseFloat(strings.ReplaceAll(string(n.Data), "_", ""), 64)
+		return (n.Kind == unstable.Float || n.Kind == unstable.Integer) && err == nil
 	case *string:
 		*p = string(n.Data)
 		return n.Kind == unstable.String
@@ -305,6 +348,7 @@ func (p *parser) together() {
 	if c.IMAP.MaxConnectionsPerAddress > c.IMAP.MaxConnections {
 		p.order("imap.max_connections_per_address", "imap.max_connections")
 	}
+	p.filters()
 	p.outgoing()
 	p.routes()
 }
@@ -347,6 +391,15 @@ func (p *parser) whereOr(name, other string) at {
 		return w
 	}
 	return at{line: p.seen[other].line}
+}
+
+// whereIn gives where a key of the i-th element of a list stands, or where that
+// begins.
+func (p *parser) whereIn(list, name string, i int) at {
+	if w, ok := p.seen[inList(name, i)]; ok {
+		return w
+	}
+	return at{line: p.seen[inList(list, i)].line}
 }
 
 func knownSection(name string) bool {

@@ -120,15 +120,9 @@ func (r *Route) implied() Route {
 	return i
 }
 
-// ofRoute makes a field of the route that is being read or written: the last
-// one of the config, or an empty one where there is none.
+// ofRoute makes a field of the route that is being read or written.
 func ofRoute[T any](field func(*Route) *T) func(*Config) *T {
-	return func(c *Config) *T {
-		if len(c.Routes) == 0 {
-			return field(&Route{})
-		}
-		return field(&c.Routes[len(c.Routes)-1])
-	}
+	return ofLast(func(c *Config) []Route { return c.Routes }, Route{}, field)
 }
 
 // routes checks what no key can check by itself: how the keys of each route
@@ -139,12 +133,7 @@ func (p *parser) routes() {
 		r := &p.config.Routes[i]
 		set := func(name string) bool { _, ok := p.seen[inList(name, i)]; return ok }
 		*r = r.settled(set("route.implicit_tls"))
-		where := func(name string) at {
-			if w, ok := p.seen[inList(name, i)]; ok {
-				return w
-			}
-			return at{line: p.seen[inList("route", i)].line}
-		}
+		where := func(name string) at { return p.whereIn("route", name, i) }
 		if !set("route.to") {
 			p.fault("route.to", where("route.to"), "missing: it says for which destinations the route is",
 				`add for example to = ["example.org"], or to = ["*"] for everything`)

@@ -21,8 +21,8 @@ type key struct {
 	name string
 	// doc explains the key to the owner, in whole sentences.
 	doc string
-	// field gives a pointer to the value: *string, *int, *bool, *[]string,
-	// *Duration, *Size or *Secret. In a section that is a list it is that of
+	// field gives a pointer to the value: *string, *int, *bool, *float64,
+	// *[]string, *Duration, *Size, *Secret or *Settings. In a section that is a list it is that of
 	// the last one.
 	field func(*Config) any
 	// allowed says what the value may be; example is a value as written.
@@ -51,6 +51,16 @@ func count(name, doc string, field func(*Config) *int, low, high int) key {
 		example: strconv.Itoa(*field(defaults)),
 		ok: func(p any) bool {
 			n := *p.(*int)
+			return low <= n && n <= high
+		}}
+}
+
+func number(name, doc string, field func(*Config) *float64, low, high float64) key {
+	return key{name: name, doc: doc, field: func(c *Config) any { return field(c) },
+		allowed: fmt.Sprintf("a number from %v to %v", low, high),
+		example: literal(field(defaults)),
+		ok: func(p any) bool {
+			n := *p.(*float64)
 			return low <= n && n <= high
 		}}
 }

@@ -23,8 +23,13 @@ func (c *Config) Write() []byte { return c.write(literal) }
 // Show gives the file as people may see it: passwords are "***".
 func (c *Config) Show() []byte {
 	return c.write(func(field any) string {
-		if s, ok := field.(*Secret); ok {
-			return quote(s.String())
+		switch p := field.(type) {
+		case *Secret:
+			return quote(p.String())
+		case *Settings:
+			return p.inline(true)
+		case *Setting:
+			return p.literal(true)
 		}
 		return literal(field)
 	})
@@ -69,13 +74,18 @@ func (c *Config) writeList(b *bytes.Buffer, section string, literal func(field a
 		comment(b, k.doc+" Allowed: "+k.allowed+".")
 		fmt.Fprintf(b, "#%s = %s\n", name, k.example)
 	}
-	for _, one := range c.each() {
+	for _, one := range c.each(section) {
 		fmt.Fprintf(b, "\n[[%s]]\n", section)
-		r := one.Routes[0].settled(true)
-		full, implied := &Config{Routes: []Route{r}}, &Config{Routes: []Route{r.implied()}}
+		full, implied := lists[section].written(one)
 		for _, k := range keysOf(section) {
 			_, name := split(k.name)
-			if value := literal(k.field(full)); value != literal(k.field(implied)) {
+			value := literal(k.field(full))
+			if settings, free := k.field(full).(*Settings); free && len(*settings) > 0 {
+				fmt.Fprintf(b, "\n[%s]\n", k.name)
+				for _, s := range *settings {
+					fmt.Fprintf(b, "%s = %s\n", s.key(), literal(&s))
+				}
+			} else if value != literal(k.field(implied)) {
 				fmt.Fprintf(b, "%s = %s\n", name, value)
 			}
 		}
@@ -105,6 +115,12 @@ func literal(field any) string {
 		return strconv.Itoa(*p)
 	case *bool:
 		return strconv.FormatBool(*p)
+	case *float64:
+		return strconv.FormatFloat(*p, 'f', -1, 64)
+	case *Settings:
+		return p.inline(false)
+	case *Setting:
+		return p.literal(false)
 	case *[]string:
 		words := make([]string, len(*p))
 		for i, w := range *p {
