@@ -51,6 +51,32 @@ func submissionHeader(env *envelope.Envelope, signature []byte, hostname string,
 	return b.Bytes()
 }
 
+// appendFields appends the fields that filters add, folded. They stand below
+// those of the box, and no signature covers them: what leaves is signed while
+// it streams in, before a filter sees it.
+func appendFields(header []byte, fields []envelope.Field) []byte {
+	for _, f := range fields {
+		header = append(header, f.Name...)
+		header = append(header, ':')
+		column := len(f.Name) + 1
+		for word := range strings.FieldsSeq(clean(f.Value)) {
+			if column+1+len(word) > foldAt && column > len(f.Name)+1 {
+				header, column = append(header, "\r\n\t"...), 1
+			} else {
+				header, column = append(header, ' '), column+1
+			}
+			header = append(header, word...)
+			column += len(word)
+		}
+		header = append(header, "\r\n"...)
+	}
+	return header
+}
+
+// foldAt is the length of a line from which on it is folded (RFC 5322, section
+// 2.1.1).
+const foldAt = 78
+
 // dateTime is the form of RFC 5322, section 3.3.
 const dateTime = "Mon, 2 Jan 2006 15:04:05 -0700"
 

@@ -9,7 +9,6 @@ import (
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
 	"hauspost/appliance/message"
-	"hauspost/appliance/queue"
 	"hauspost/appliance/reply"
 	"hauspost/store"
 )
@@ -103,32 +102,35 @@ func (m *Staged) Commit(ctx context.Context) error {
 		return reply.TooManyHops.Because(fmt.Errorf("%d Received fields", n))
 	}
 
-	f := filters{o.Scanner, o.Policy, o.Now, m.trace}
-	seen, err := f.ask(ctx, messageOf(m.env, m.content))
+	f := filters{o.Scanner, o.Policy, o.Now, m.env, m.content, m.trace}
+	seen, err := f.ask(ctx, false, "", m.env.Runs)
+	if err != nil {
+		return err
+	}
+	r, err := m.route(ctx, header, &seen.verdict)
 	if err != nil {
 		return err
 	}
 	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, with: []func(*store.Tx) error{seen.with}}
-	if seen.verdict.Action == envelope.Discard {
-		return c.discard(ctx)
-	}
-
-	r, err := m.route(ctx, header, seen.verdict)
-	if err != nil {
-		return err
-	}
-	return c.run(ctx, m.content, traceHeader(m.env, o.Hostname, o.Now()), r)
+	prefix := appendFields(traceHeader(m.env, o.Hostname, o.Now()), seen.verdict.Headers)
+	return c.run(ctx, m.content, prefix, r)
 }
 
 // route resolves the recipients: people here, and addresses elsewhere to which
-// an alias leads. One through which the message comes round again is left out
-// (whoever is behind it has the message), and where there is no other the
-// message is refused.
-func (m *Staged) route(ctx context.Context, header []byte, v envelope.Verdict) (*routes, error) {
+// an alias or a filter leads. One through which the message comes round again
+// is left out (whoever is behind it has the message), and where there is no
+// other the message is refused.
+func (m *Staged) route(ctx context.Context, header []byte, v *envelope.Verdict) (*routes, error) {
 	r := &routes{}
 	sent := sync.OnceValue(func() []string { return message.ReadOutgoing(header).DeliveredTo })
+	d := detours{directory: m.in.o.Directory, now: m.in.o.Now(), env: m.env, trace: m.trace, routes: r, sent: sent, verdict: v,
+		arrive: func(a envelope.Address) (envelope.Disposition, error) { return v.For(a), nil }}
 	var looped *reply.Reply
 	for _, rcpt := range m.env.To {
+		own := v.For(rcpt.Address)
+		if own.Action == envelope.Discard {
+			continue
+		}
 		targets, err := m.in.o.Directory.Resolve(ctx, rcpt.Address)
 		if err != nil {
 			// It was there at RCPT: ask again rather than lose it for good.
@@ -140,18 +142,24 @@ func (m *Staged) route(ctx context.Context, header []byte, v envelope.Verdict) (
 				Reason: refused.Name, Text: refused.Text})
 			continue
 		}
+		if away, err := d.follow(ctx, rcpt, own); away || err != nil {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
 		for _, t := range targets {
 			if t.Account != "" {
-				r.local(rcpt, t, v)
+				r.local(rcpt, t, own)
 			} else {
-				m.forward(r, t, v)
+				d.forward(t, own)
 			}
 		}
 	}
 	if looped != nil && len(r.placements)+len(r.items) == 0 {
 		return nil, looped
 	}
-	return r, nil
+	return r, d.copies(ctx)
 }
 
 // again tells whether an alias among targets has sent the message out before:
@@ -170,40 +178,12 @@ func again(sent func() []string, targets []envelope.Target) *reply.Reply {
 	return nil
 }
 
-// forward adds an address elsewhere.
-func (m *Staged) forward(r *routes, t envelope.Target, v envelope.Verdict) {
-	item := newItem(queue.KindForward, m.env, envelope.Recipient{Address: t.Address}, v)
-	item.Added, item.Due = m.in.o.Now(), m.in.o.Now()
-	item.Alias, item.Header = t.Alias, deliveredTo(t.Alias)
-	r.remote(item, t.Via)
-}
-
-// maxTrace bounds the trace that is kept with a message, in octets. A peer with
-// many refused recipients makes long ones, and mail is never refused for that.
-const maxTrace = 64 << 10
-
-// annex encodes a trace; of a very long one the beginning and the end.
-func annex(entries []maillog.Entry) []byte {
-	b := maillog.Encode(entries)
-	for keep := 100; len(b) > maxTrace && keep > 0; keep /= 2 {
-		if len(entries) > 2*keep {
-			short := append([]maillog.Entry(nil), entries[:keep]...)
-			entries = append(short, entries[len(entries)-keep:]...)
-		}
-		b = maillog.Encode(entries)
-	}
-	if len(b) > maxTrace {
-		return maillog.Encode(nil)
-	}
-	return b
-}
-
 // keepTrace hands the trace's entries from n on to the store.
 func keepTrace(s *store.Store, name envelope.ID, trace *maillog.Trace, n int) error {
 	id, err := store.ParseID(string(name))
 	if err != nil {
 		return reply.LocalError.Because(err)
 	}
-	s.AppendTrace(id, maillog.Encode(trace.Entries()[n:]))
+	s.AppendTrace(id, annex(trace.Entries()[n:]))
 	return nil
 }

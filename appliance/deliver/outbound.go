@@ -156,38 +156,34 @@ func (m *Submission) Discard() { m.content.Discard() }
 // *reply.Reply, and nothing of the message is left.
 func (m *Submission) Commit(ctx context.Context) error {
 	defer m.content.Discard()
-	o := &m.out.o
 	if !m.begun {
 		if err := m.begin(len(m.waiting)); err != nil {
 			return err
 		}
 	}
 
-	msg := messageOf(m.env, m.content)
-	msg.Outgoing = true
+	account := ""
 	if m.by.Account != "" {
-		msg.Account = m.by.Name
+		account = m.by.Name
 	}
-	f := filters{o.Scanner, o.Policy, o.Now, m.trace}
-	seen, err := f.ask(ctx, msg)
+	seen, err := m.filters().ask(ctx, true, account, m.env.Runs)
 	if err != nil {
 		return err
 	}
 	m.with = append(m.with, m.by.With, seen.with)
-	if seen.verdict.Action == envelope.Discard {
-		return m.store(ctx, &routes{}, nil)
-	}
 
 	signature, err := m.sign()
 	if err != nil {
 		return err
 	}
-	r, err := m.route(ctx, seen.verdict)
+	r, fields, err := m.route(ctx, &seen.verdict)
 	if err != nil {
 		return err
 	}
-	m.fileLater(ctx, r)
-	return m.store(ctx, r, signature)
+	if seen.verdict.Action != envelope.Discard {
+		m.fileLater(ctx, r)
+	}
+	return m.store(ctx, r, signature, fields)
 }
 
 // sign ends the signature and gives its fields, none where nothing is signed.
@@ -236,14 +232,14 @@ func (m *Submission) fileLater(ctx context.Context, r *routes) {
 
 // store makes the message durable and visible, wakes the queue, and completes
 // the trace.
-func (m *Submission) store(ctx context.Context, r *routes, signature []byte) error {
+func (m *Submission) store(ctx context.Context, r *routes, signature []byte, fields []envelope.Field) error {
 	o := &m.out.o
 	for i := range r.items {
 		item := &r.items[i]
 		item.Account = m.by.Account
-		item.TLSOptional = m.header.TLSOptional
+		item.TLSOptional = m.header.TLSOptional && !item.RequireTLS
 	}
-	prefix := submissionHeader(m.env, signature, o.Hostname, o.HideClient, o.Now())
+	prefix := appendFields(submissionHeader(m.env, signature, o.Hostname, o.HideClient, o.Now()), fields)
 	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, with: m.with}
 	if err := c.run(ctx, m.content, prefix, r); err != nil {
 		return err

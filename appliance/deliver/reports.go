@@ -53,10 +53,10 @@ func (r *Reports) Report(ctx context.Context, to envelope.Address, content []byt
 	}
 	for _, t := range targets {
 		if t.Account != "" {
-			routes.local(env.To[0], t, envelope.Verdict{})
+			routes.local(env.To[0], t, envelope.Disposition{})
 			continue
 		}
-		item := newItem(queue.KindReport, env, envelope.Recipient{Address: t.Address, Notify: "NEVER"}, envelope.Verdict{})
+		item := newItem(queue.KindReport, env, envelope.Recipient{Address: t.Address, Notify: "NEVER"}, &envelope.Verdict{}, envelope.Disposition{})
 		item.Added, item.Due = at, at
 		routes.remote(item, t.Via)
 	}

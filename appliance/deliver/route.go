@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
+	"strings"
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
@@ -19,6 +19,8 @@ type placement struct {
 	place     store.Place
 	recipient envelope.Recipient
 	target    envelope.Target
+	// junk: it is the mailbox for junk, whatever that is called.
+	junk bool
 }
 
 // routes is where a message goes: mailboxes here, recipients elsewhere.
@@ -31,28 +33,34 @@ type routes struct {
 	remotes map[string]bool
 }
 
-// quarantine is the mailbox for what a filter wants kept away.
-const quarantine = "Quarantine"
+// The mailboxes that the box files into by itself. quarantine is for what a
+// filter wants kept away; junk is the name of the one with the special use
+// \Junk where a person has none.
+const (
+	inbox      = "INBOX"
+	quarantine = "Quarantine"
+	junk       = "Junk"
+)
 
 // local adds the targets of a recipient here. A person who is behind several
 // recipients gets the message once.
-func (r *routes) local(rcpt envelope.Recipient, t envelope.Target, v envelope.Verdict) {
+func (r *routes) local(rcpt envelope.Recipient, t envelope.Target, d envelope.Disposition) {
 	if slices.ContainsFunc(r.placements, func(p placement) bool { return p.target.Account == t.Account }) {
 		return
 	}
-	mailbox := v.Mailbox
-	if mailbox == "" {
-		mailbox = "INBOX"
+	p := placement{recipient: rcpt, target: t, place: store.Place{Owner: t.Account, Mailbox: inbox, Flags: d.Tags}}
+	switch {
+	case d.Action == envelope.Quarantine:
+		p.place.Mailbox = quarantine
+	case d.Junk || strings.EqualFold(d.Mailbox, junk):
+		p.place.Mailbox, p.junk = junk, true
+	case d.Mailbox != "":
+		p.place.Mailbox = d.Mailbox
 	}
-	if v.Action == envelope.Quarantine {
-		mailbox = quarantine
-	}
-	r.placements = append(r.placements, placement{
-		// Everybody has an INBOX: one without is an account that went
-		// away meanwhile, and must not come back by a delivery.
-		place:     store.Place{Owner: t.Account, Mailbox: mailbox, Create: mailbox != "INBOX"},
-		recipient: rcpt, target: t,
-	})
+	// Everybody has an INBOX: one without is an account that went away
+	// meanwhile, and must not come back by a delivery.
+	p.place.Create = p.place.Mailbox != inbox
+	r.placements = append(r.placements, p)
 }
 
 // remote adds a recipient elsewhere, once.
@@ -102,6 +110,11 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 	if err != nil {
 		return reply.LocalError.Because(err)
 	}
+	for i := range r.placements {
+		if err := c.prepare(ctx, &r.placements[i]); err != nil {
+			return err
+		}
+	}
 	d := store.Delivery{ID: id, Prefix: prefix, Annex: annex(c.trace.Entries()), With: c.also()}
 	for _, p := range r.placements {
 		d.Places = append(d.Places, p.place)
@@ -147,6 +160,60 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 	return keepTrace(c.store, c.env.ID, c.trace, before)
 }
 
+// prepare finds or makes the mailbox for junk, and leaves out tags for which the
+// mailbox has no room: the message is worth more. Most messages need neither.
+// Its errors are *reply.Reply.
+func (c *commit) prepare(ctx context.Context, p *placement) error {
+	if !p.place.Create && len(p.place.Flags) == 0 {
+		return nil
+	}
+	boxes, err := c.store.Mailboxes(ctx, p.place.Owner)
+	if err == nil && len(boxes) == 0 {
+		// Nobody comes back by a delivery.
+		return recipientChanged.Because(fmt.Errorf("account %s has no mailboxes", p.place.Owner))
+	}
+	if err == nil && p.junk {
+		p.place.Mailbox, err = c.junkMailbox(ctx, p.place.Owner, boxes)
+	}
+	if err != nil {
+		return reply.StorageError.Because(err)
+	}
+	var keywords []string
+	if i := slices.IndexFunc(boxes, func(b store.Mailbox) bool { return b.Name == p.place.Mailbox }); i >= 0 {
+		keywords = slices.Clone(boxes[i].Keywords)
+	}
+	var flags []string
+	for _, tag := range p.place.Flags {
+		known := slices.ContainsFunc(keywords, func(k string) bool { return strings.EqualFold(k, tag) })
+		if !known && len(keywords) >= store.MaxKeywords {
+			c.trace.Add(maillog.Waived{Kind: envelope.EffectTag, Argument: tag, Recipient: p.recipient.Address.String(),
+				Why: "the mailbox " + p.place.Mailbox + " has as many different tags as it can"})
+			continue
+		}
+		if !known {
+			keywords = append(keywords, tag)
+		}
+		flags = append(flags, tag)
+	}
+	p.place.Flags = flags
+	return nil
+}
+
+// junkMailbox gives the name of an owner's mailbox for junk. It is made with its
+// special use, so that mail programs know it.
+func (c *commit) junkMailbox(ctx context.Context, owner string, boxes []store.Mailbox) (string, error) {
+	for _, b := range boxes {
+		if b.SpecialUse == `\Junk` && !b.NoSelect {
+			return b.Name, nil
+		}
+	}
+	_, err := c.store.CreateMailbox(ctx, owner, junk, `\Junk`)
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return "", err
+	}
+	return junk, nil
+}
+
 // discard does the rest of a commit whose message a filter threw away.
 func (c *commit) discard(ctx context.Context) error {
 	if with := c.also(); with != nil {
@@ -165,75 +232,14 @@ var recipientChanged = reply.New(451, "4.2.1", "recipient-changed", "A recipient
 // tried. There are some thousands, mostly by large aliases.
 var tooManyRecipients = reply.New(554, "5.5.3", "too-many-recipients", "This message would go to too many people at once, please send it to fewer")
 
-// route resolves the recipients of a submitted message. Mail for people here
-// takes the path of mail from outside: the filters of what arrives look at it.
-func (m *Submission) route(ctx context.Context, v envelope.Verdict) (*routes, error) {
-	r, out := &routes{}, m.out
-	arrival := sync.OnceValues(func() (envelope.Verdict, error) { return m.arrive(ctx, v) })
-	for _, rcpt := range m.env.To {
-		targets, err := out.o.Directory.Resolve(ctx, rcpt.Address)
-		if err != nil && reply.Of(err).Name != reply.RelayDenied.Name {
-			return nil, recipientChanged.Because(fmt.Errorf("recipient <%s>: %w", rcpt.Address, err))
-		}
-		if err != nil {
-			r.remote(out.item(m.env, rcpt, v), "")
-			continue
-		}
-		for _, t := range targets {
-			if t.Account == "" {
-				// The author is one of ours: that it went through an alias does
-				// not change who answers for it.
-				item := out.item(m.env, envelope.Recipient{Address: t.Address, Notify: rcpt.Notify, ORcpt: rcpt.ORcpt}, v)
-				item.Header = deliveredTo(t.Alias)
-				r.remote(item, t.Via)
-				continue
-			}
-			arrived, err := arrival()
-			if err != nil {
-				return nil, err
-			}
-			if arrived.Action != envelope.Discard {
-				r.local(rcpt, t, arrived)
-			}
-		}
-	}
-	return r, nil
-}
-
-// arrive asks the filters of what arrives. What those of what leaves want kept
-// away is kept away here too. Without filters there is nothing to ask twice.
-func (m *Submission) arrive(ctx context.Context, leaving envelope.Verdict) (envelope.Verdict, error) {
-	o := &m.out.o
-	if o.Scanner.Filters(false) == 0 {
-		return leaving, nil
-	}
-	f := filters{o.Scanner, o.Policy, o.Now, m.trace}
-	seen, err := f.ask(ctx, messageOf(m.env, m.content))
-	if err != nil {
-		return envelope.Verdict{}, err
-	}
-	m.with = append(m.with, seen.with)
-	v := seen.verdict
-	if v.Action == envelope.Keep && leaving.Action == envelope.Quarantine {
-		v.Action = envelope.Quarantine
-	}
-	return v, nil
-}
-
-func (out *Outbound) item(env *envelope.Envelope, rcpt envelope.Recipient, v envelope.Verdict) queue.Item {
-	item := newItem(queue.KindSubmission, env, rcpt, v)
-	item.Added, item.Due = out.o.Now(), out.o.Now()
-	return item
-}
-
 // newItem makes the part of an item that both paths share. What a filter wants
 // kept away is held for the owner to look at.
-func newItem(kind string, env *envelope.Envelope, rcpt envelope.Recipient, v envelope.Verdict) queue.Item {
+func newItem(kind string, env *envelope.Envelope, rcpt envelope.Recipient, v *envelope.Verdict, own envelope.Disposition) queue.Item {
 	item := queue.Item{
 		Kind: kind, Destination: rcpt.Address.Domain, Sender: env.From, Recipient: rcpt,
-		EnvID: env.EnvID, Ret: env.Ret, Body: env.Body, SMTPUTF8: env.SMTPUTF8, RequireTLS: env.RequireTLS,
+		EnvID: env.EnvID, Ret: env.Ret, Body: env.Body, SMTPUTF8: env.SMTPUTF8, RequireTLS: env.RequireTLS || v.RequireTLS,
 	}
-	if v.Action == envelope.Quarantine {
+	if own.Action == envelope.Quarantine {
 		item.State = queue.Held
 	}
 	return item

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -62,22 +61,13 @@ func (NoFilters) Filters(bool) int { return 0 }
 // Scan implements Scanner.
 func (NoFilters) Scan(context.Context, *Message) (*Scan, error) { return &Scan{}, nil }
 
-// messageOf shows staged content to filters.
-func messageOf(env *envelope.Envelope, st *store.Staged) *Message {
-	return &Message{Envelope: env, Head: st.Head(), Size: st.Size(), Content: func(w io.Writer) error {
-		if st.Size() > int64(len(st.Head())) {
-			return errors.New("the content is too large to be shown to filters")
-		}
-		_, err := w.Write(st.Head())
-		return err
-	}}
-}
-
 // filters asks a Scanner and decides.
 type filters struct {
 	scanner Scanner
 	policy  func() Policy
 	now     func() time.Time
+	env     *envelope.Envelope
+	content *store.Staged
 	trace   *maillog.Trace
 }
 
@@ -87,26 +77,73 @@ type seen struct {
 	with    func(tx *store.Tx) error
 }
 
-// ask asks the filters and decides. A message that is refused comes with the
-// refusal as a *reply.Reply.
-func (f *filters) ask(ctx context.Context, m *Message) (*seen, error) {
-	n := f.scanner.Filters(m.Outgoing)
+// ask asks the filters of what leaves (for the account of that address) or
+// arrives, and decides, with early, what filters did before the content came. A
+// message that is refused comes with the refusal as a *reply.Reply.
+func (f *filters) ask(ctx context.Context, outgoing bool, account string, early []envelope.Run) (*seen, error) {
+	n := f.scanner.Filters(outgoing)
 	scan := &Scan{}
 	if n > 0 {
 		var err error
+		m := &Message{Envelope: f.env, Head: f.content.Head(), Size: f.content.Size(), Content: f.copyTo, Outgoing: outgoing, Account: account}
 		if scan, err = f.scanner.Scan(ctx, m); err != nil {
 			return nil, reply.LocalError.Because(fmt.Errorf("filtering: %w", err))
 		}
 	}
-	runs := slices.Concat(m.Envelope.Runs, scan.Runs)
-	v := Decide(f.policy(), m.Envelope.Facts, runs, f.now())
-	f.trace.Add(maillog.Scanned{Filters: n})
+	runs := slices.Concat(early, scan.Runs)
+	if len(runs) == 0 {
+		f.trace.Add(maillog.Scanned{Filters: n})
+	}
+	for i := range runs {
+		// Of the many that were asked for each recipient most have nothing to say.
+		if i >= len(early) || !silent(&runs[i]) {
+			f.trace.Add(maillog.Filtered{Run: runs[i]})
+		}
+	}
+	p := f.policy()
+	if outgoing {
+		p.JunkAt = 0
+	}
+	v := Decide(p, f.env.Facts, runs, f.now())
+	if outgoing {
+		unfile(&v)
+	}
 	f.trace.Add(maillog.Decided{Verdict: v})
-	switch v.Action {
-	case envelope.Reject:
-		return nil, reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(v.Reason.Text))
-	case envelope.Tempfail:
-		return nil, reply.New(451, "4.7.1", "filtered-for-now", "This message cannot be checked just now, please try again later").Because(errors.New(v.Reason.Text))
+	if refused := refusal(v.Action, v.Reason); refused != nil {
+		return nil, refused
 	}
 	return &seen{verdict: v, with: scan.With}, nil
+}
+
+// unfile takes out what has no meaning for what leaves. That its parts for
+// people here arrive is another verdict's matter.
+func unfile(v *envelope.Verdict) {
+	files := v.Mailbox != "" || len(v.Tags) > 0
+	v.Mailbox, v.Tags = "", nil
+	for i := range v.Recipients {
+		d := &v.Recipients[i]
+		files = files || d.Mailbox != "" || len(d.Tags) > 0
+		d.Mailbox, d.Tags = "", nil
+	}
+	if files {
+		v.Ignored = append(v.Ignored, "mailboxes and tags are for mail that arrives")
+	}
+}
+
+// copyTo writes the content.
+func (f *filters) copyTo(w io.Writer) error {
+	r, err := f.content.Content()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if _, err := io.Copy(w, r); err != nil {
+		return fmt.Errorf("showing a message to filters: %w", err)
+	}
+	return nil
+}
+
+// silent tells of a run that nobody needs to read about.
+func silent(r *envelope.Run) bool {
+	return len(r.Effects)+len(r.Dropped)+len(r.Log) == 0 && r.Failure == ""
 }

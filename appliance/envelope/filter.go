@@ -68,32 +68,3 @@ type Run struct {
 	// by which the run can be done again.
 	Record json.RawMessage `json:"record,omitempty"`
 }
-
-// Action is what the box does with a message.
-type Action string
-
-// The actions of a Verdict.
-const (
-	Keep       Action = "keep"
-	Reject     Action = "reject"
-	Tempfail   Action = "tempfail"
-	Quarantine Action = "quarantine"
-	Discard    Action = "discard"
-)
-
-// Reason names why something was decided.
-type Reason struct {
-	// Name is stable and made for programs, such as "no-objection".
-	Name string `json:"name"`
-	// Text is for people.
-	Text string `json:"text"`
-}
-
-// Verdict is the decision on a message, with its reason.
-type Verdict struct {
-	Action Action  `json:"action"`
-	Reason Reason  `json:"reason"`
-	Score  float64 `json:"score"`
-	// Mailbox is where it is filed; empty means INBOX.
-	Mailbox string `json:"mailbox,omitempty"`
-}

@@ -108,33 +108,6 @@ func (e Checked) Say() string {
 	return "checked: " + strings.Join(words, ", ")
 }
 
-// Scanned: the filters looked at the message.
-type Scanned struct {
-	Filters int `json:"filters"`
-}
-
-// Step implements Event.
-func (Scanned) Step() string { return "scanned" }
-
-// Say implements Event.
-func (e Scanned) Say() string {
-	if e.Filters == 0 {
-		return "no filters are installed"
-	}
-	return fmt.Sprintf("%d filters looked at the message", e.Filters)
-}
-
-// Decided: the verdict and its reason.
-type Decided struct {
-	Verdict envelope.Verdict `json:"verdict"`
-}
-
-// Step implements Event.
-func (Decided) Step() string { return "decided" }
-
-// Say implements Event.
-func (e Decided) Say() string { return fmt.Sprintf("%s: %s", e.Verdict.Action, e.Verdict.Reason.Text) }
-
 // Stored: the message is durable in one mailbox of one person.
 type Stored struct {
 	Recipient string `json:"recipient"`
