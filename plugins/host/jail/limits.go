@@ -1,0 +1,68 @@
+package jail
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// limit sets the limits of the process. Each is read back, because there are
+// systems, emulators above all, that take a limit and forget it.
+func limit(w *Walls, l Limits) error {
+	var stand, lack []string
+	for _, r := range []struct {
+		which int
+		want  int64
+		none  bool // 0 means none at all, not that it stays as it is
+		words string
+	}{
+		{unix.RLIMIT_DATA, l.Data, false, octets(l.Data) + " of memory"},
+		{unix.RLIMIT_NOFILE, l.Files, false, fmt.Sprintf("%d open files", l.Files)},
+		{unix.RLIMIT_FSIZE, l.FileSize, false, octets(l.FileSize) + " a file"},
+		{unix.RLIMIT_CORE, 0, true, "no core dump"},
+		{unix.RLIMIT_MEMLOCK, 0, true, "no locked memory"},
+		{unix.RLIMIT_MSGQUEUE, 0, true, "no message queues"},
+	} {
+		if r.want <= 0 && !r.none {
+			continue
+		}
+		if setLimit(r.which, r.want) {
+			stand = append(stand, r.words)
+		} else {
+			lack = append(lack, r.words)
+		}
+	}
+	if len(stand) > 0 {
+		w.stands("limits: %s", strings.Join(stand, ", "))
+	}
+	if len(lack) > 0 {
+		w.lacks("limits: %s: this system does not keep them", strings.Join(lack, ", "))
+	}
+	return nil
+}
+
+// setLimit lowers one limit for good and tells whether it holds.
+func setLimit(which int, want int64) bool {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(which, &now); err != nil {
+		return false
+	}
+	n := min(uint64(want), now.Max)
+	if err := unix.Setrlimit(which, &unix.Rlimit{Cur: n, Max: n}); err != nil {
+		return false
+	}
+	err := unix.Getrlimit(which, &now)
+	return err == nil && now.Cur <= n && now.Max <= n
+}
+
+// octets writes a size for people.
+func octets(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%d MB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%d KB", n>>10)
+	}
+	return fmt.Sprintf("%d octets", n)
+}
