@@ -17,6 +17,9 @@ var (
 	versionForm = regexp.MustCompile(`^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
 )
 
+// IsID tells whether a text can be the ID of a plugin: see Manifest.
+func IsID(id string) bool { return idForm.MatchString(id) }
+
 // The defaults and bounds of Limits.
 const (
 	DefaultMemory = 32 << 20
