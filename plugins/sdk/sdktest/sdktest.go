@@ -1,3 +1,5 @@
+//go:build !wasip1
+
 // Package sdktest runs the logic of a plugin in a plain test, without
 // WebAssembly: it plays the host, with a message, settings, keys, a DNS and
 // services that the test makes up.
