@@ -129,7 +129,8 @@ func TestRandomRepeats(t *testing.T) {
 		(&sdktest.Box{Seed: seed}).Run(func(c *sdk.Call) error { return c.Random(b[:]) })
 		return string(b[:])
 	}
-	if octets(1) != octets(1) || octets(1) == octets(2) || octets(0) == string(make([]byte, 40)) {
+	first, again := octets(1), octets(1)
+	if first != again || first == octets(2) || octets(0) == string(make([]byte, 40)) {
 		t.Error("random octets do not follow the seed")
 	}
 }
