@@ -8,7 +8,8 @@ import (
 
 // Proposer takes effects, for all recipients or for one. The host decides
 // which of them it follows; they reach it when the plugin's function has
-// returned without an error. Needs the grant for each kind of effect.
+// returned without an error, at most abi.MaxEffects of them. Needs the grant for
+// each kind of effect.
 type Proposer struct {
 	list      *[]abi.Effect
 	recipient string

@@ -93,6 +93,10 @@ func (c *Call) load() error {
 
 // send proposes the effects, in as many requests as they need.
 func (c *Call) send() error {
+	if len(c.effects) > abi.MaxEffects {
+		c.Warn("only the first effects are proposed, because there are too many")
+		c.effects = c.effects[:abi.MaxEffects]
+	}
 	b := c.request[:0]
 	for i := range c.effects {
 		one := abi.Effects{List: c.effects[i : i+1]}

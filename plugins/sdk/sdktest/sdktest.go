@@ -343,6 +343,9 @@ func (h *host) Effects(request []byte) int32 {
 	if e.Decode(request) != nil {
 		return int32(abi.ErrInvalid)
 	}
+	if len(h.effects)+len(e.List) > abi.MaxEffects {
+		return int32(abi.ErrTooBig)
+	}
 	h.effects = append(h.effects, e.List...)
 	return 0
 }
