@@ -27,6 +27,8 @@ type admin struct {
 	dir, version string
 	config       *config.Config
 	box          *Box // nil at rest
+	// filtering are the plugins of a running box, nil at rest.
+	filtering filtering
 
 	mu   sync.Mutex
 	core *core
@@ -346,6 +348,9 @@ func (a *admin) Status(ctx context.Context) (control.Status, error) {
 	}
 	st.Domains, st.Accounts, st.Aliases = len(domains), len(people), len(aliases)
 	st.Store = control.StoreStats(figures)
+	if st.Filters, err = a.filterStatus(ctx); err != nil {
+		return st, err
+	}
 	if a.box != nil {
 		a.box.status(&st)
 		st.Running, st.PID, st.Process = true, os.Getpid(), process()

@@ -77,6 +77,13 @@ var (
 	newService = Service{Kind: ServiceClamd, Timeout: 30 * second, MaxSize: 25 << 20}
 )
 
+// NewPlugin gives what counts for a plugin of which the file says nothing.
+func NewPlugin(id string) Plugin {
+	p := newPlugin
+	p.ID = id
+	return p
+}
+
 // ofPlugin and ofService make fields of the element that is being read or
 // written, as ofRoute does.
 func ofPlugin[T any](field func(*Plugin) *T) func(*Config) *T {
@@ -117,7 +124,7 @@ var filterKeys = []key{
 		allowed: "a table of texts, numbers, truth values and lists", example: `{ greeting = "Good morning" }`},
 
 	text("service.name", "The name by which plugins ask for it.",
-		ofService(func(s *Service) *string { return &s.Name }), "a name of small letters, digits, - and _", "clamav", serviceName.MatchString),
+		ofService(func(s *Service) *string { return &s.Name }), "a name of small letters, digits, - and _, the first one a letter", "clamav", serviceName.MatchString),
 	choice("service.kind", "\"clamd\" is ClamAV's daemon, \"stream\" any program that reads a request and a part from a socket and answers, \"http\" one that takes a POST.",
 		ofService(func(s *Service) *string { return &s.Kind }), ServiceClamd, ServiceStream, ServiceHTTP),
 	text("service.address", "Where it is: \"unix:\" and the path of a socket, a host and a port, or a URL for the kind \"http\".",
@@ -131,7 +138,7 @@ var filterKeys = []key{
 // pluginID is what pack lets a plugin be called.
 var (
 	pluginID    = regexp.MustCompile(`^[a-z][a-z0-9-]{1,31}$`)
-	serviceName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	serviceName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 )
 
 func validServiceAddress(s string) bool { return isSocket(s) || isURL(s) }

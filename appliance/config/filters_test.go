@@ -172,6 +172,22 @@ func TestSettingsStayHidden(t *testing.T) {
 	}
 }
 
+// TestValues: a setting has the type that it has in the file.
+func TestValues(t *testing.T) {
+	t.Parallel()
+	got, err := ParseSettings("s.toml", []byte("a = \"1\"\nb = 1\nc = 1.5\nd = true\ne = [\"x\", 2]\nf = 2026-05-17\ng = []\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, Setting{Name: "h", Values: []string{"x"}}, Setting{Name: "i", Values: []string{"x", "y"}})
+	want := []any{"1", int64(1), 1.5, true, []any{"x", int64(2)}, "2026-05-17", []any{}, "x", []string{"x", "y"}}
+	for i, s := range got {
+		if v := s.Value(); !reflect.DeepEqual(v, want[i]) {
+			t.Errorf("%v: %#v, want %#v", s, v, want[i])
+		}
+	}
+}
+
 func TestSettingsOfAFile(t *testing.T) {
 	t.Parallel()
 	got, err := ParseSettings("s.toml", []byte("strict = true\nnames = [\"a\", \"b\"]\n[[rule]]\nfield = \"Subject\"\n[limits]\nsize = 5\n"))

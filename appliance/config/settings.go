@@ -45,6 +45,23 @@ var secretWords = []string{"pass", "secret", "token", "apikey", "api_key", "api-
 // Secret tells whether the name says that the value is not for all to see.
 func (s Setting) Secret() bool { return soundsSecret(s.Name) }
 
+// Value gives the value as TOML knows it: a string, int64, float64, bool, or a
+// []any of these. Times are strings.
+func (s Setting) Value() any {
+	var doc struct{ V any }
+	if s.Literal == "" || toml.Unmarshal([]byte("v = "+s.Literal), &doc) != nil {
+		if len(s.Values) == 1 {
+			return s.Values[0]
+		}
+		return append([]string{}, s.Values...)
+	}
+	switch doc.V.(type) {
+	case string, int64, float64, bool, []any:
+		return doc.V
+	}
+	return s.Values[0]
+}
+
 func soundsSecret(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(name, w) })

@@ -60,6 +60,35 @@ type Admin interface {
 	// KindNotFound.
 	DKIMKeys(ctx context.Context, domain string) ([]DKIMKey, error)
 
+	// Plugins lists the installed plugins, in the order in which they are asked.
+	Plugins(ctx context.Context) ([]Plugin, error)
+	// PluginReview tells what a package is and would be able to do if it were
+	// installed, or if it updated what is there; it changes nothing.
+	// KindNotFound, KindInvalid.
+	PluginReview(ctx context.Context, r PluginRequest) (PluginReview, error)
+	// PluginInstall installs a package, at the end of the order and enabled.
+	// KindExists, KindNotFound (no bundled one), KindInvalid.
+	PluginInstall(ctx context.Context, r PluginRequest) (Plugin, error)
+	// PluginUpdate puts a package into the place of what is installed. What was
+	// granted stays as far as it is still needed; the choice is about what is
+	// needed more. KindNotFound, KindInvalid.
+	PluginUpdate(ctx context.Context, r PluginRequest) (Plugin, error)
+	// PluginBack goes back to the version before the last update.
+	// KindNotFound, KindInvalid.
+	PluginBack(ctx context.Context, id string) (Plugin, error)
+	// PluginRemove removes one with its files. KindNotFound.
+	PluginRemove(ctx context.Context, id string) error
+	// PluginEnable has one asked, or not. KindNotFound.
+	PluginEnable(ctx context.Context, id string, on bool) (Plugin, error)
+	// PluginOrder puts these first, in this order. KindNotFound, KindInvalid.
+	PluginOrder(ctx context.Context, ids []string) ([]Plugin, error)
+	// PluginGrant changes what one may do. KindNotFound, KindInvalid.
+	PluginGrant(ctx context.Context, g PluginGrants) (Plugin, error)
+	// PluginReplay runs a plugin over stored mail and calls fn for each message,
+	// the newest first; it changes nothing. KindNotFound, KindInvalid,
+	// KindNotRunning.
+	PluginReplay(ctx context.Context, q ReplayQuery, fn func(ReplayRow) error) (ReplayTotals, error)
+
 	// Trace gives the life of one message. KindNotFound.
 	Trace(ctx context.Context, id string) (Trace, error)
 	// Log calls fn for each recent log entry, oldest first, and with q.Follow
@@ -84,14 +113,15 @@ type Status struct {
 	Data     string `json:"data"`
 	PID      int    `json:"pid,omitempty"`
 	// Since is the time of the start.
-	Since     time.Time   `json:"since,omitzero"`
-	Listeners []Listener  `json:"listeners"`
-	TLS       TLSStatus   `json:"tls"`
-	Domains   int         `json:"domains"`
-	Accounts  int         `json:"accounts"`
-	Aliases   int         `json:"aliases"`
-	Store     StoreStats  `json:"store"`
-	Queue     QueueStatus `json:"queue"`
+	Since     time.Time    `json:"since,omitzero"`
+	Listeners []Listener   `json:"listeners"`
+	TLS       TLSStatus    `json:"tls"`
+	Domains   int          `json:"domains"`
+	Accounts  int          `json:"accounts"`
+	Aliases   int          `json:"aliases"`
+	Store     StoreStats   `json:"store"`
+	Queue     QueueStatus  `json:"queue"`
+	Filters   FilterStatus `json:"filters"`
 	// SMTP, Submission, Relay and IMAP count since the start.
 	SMTP       map[string]int64 `json:"smtp"`
 	Submission map[string]int64 `json:"submission"`

@@ -53,6 +53,12 @@ func (c *Client) post(ctx context.Context, name string, q any) (*http.Response, 
 	if err != nil {
 		return nil, err
 	}
+	switch q := q.(type) {
+	case PluginRequest:
+		body = attach(body, q.Package)
+	case ReplayQuery:
+		body = attach(body, q.Package)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hauspost/v1/"+name, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ type box struct {
 	asked []any
 	err   error
 	ring  *Ring
+	rows  []ReplayRow
 }
 
 func (b *box) note(what ...any) error {
@@ -128,7 +129,8 @@ func serve(t *testing.T, admin Admin) (client *Client, server *Server, dir strin
 // through the socket: arguments and answers must be the same.
 func TestEveryOperationCrossesTheSocket(t *testing.T) {
 	t.Parallel()
-	direct, behind := &box{}, &box{}
+	rows := []ReplayRow{sampleRow, {ID: "y"}}
+	direct, behind := &box{rows: rows}, &box{rows: rows}
 	client, _, _ := serve(t, behind)
 	ctx := t.Context()
 	type result struct {
@@ -138,6 +140,7 @@ func TestEveryOperationCrossesTheSocket(t *testing.T) {
 	one := func(value any, err error) result { return result{value, err} }
 	query := QueueQuery{Refs: []string{"7", "x"}, Destination: "d", Sender: "s", Recipient: "r", Error: "e", State: QueueHeld,
 		OlderThan: time.Hour, Limit: 3}
+	request := PluginRequest{PluginSource{ID: "hello", Package: []byte("\nPK\x00{}"), From: "f"}, PluginChoice{Only: []string{"body"}, Deny: []string{"dns"}}}
 	operations := map[string]func(a Admin) result{
 		"status":           func(a Admin) result { return one(a.Status(ctx)) },
 		"domains":          func(a Admin) result { return one(a.Domains(ctx)) },
@@ -154,13 +157,38 @@ func TestEveryOperationCrossesTheSocket(t *testing.T) {
 		"queue-do": func(a Admin) result {
 			return one(a.QueueDo(ctx, QueueDeed{Deed: QueueReroute, Query: query, All: true, Via: "direct"}))
 		},
-		"dkim":         func(a Admin) result { return one(a.DKIMKeys(ctx, "x.test")) },
-		"aliases":      func(a Admin) result { return one(a.Aliases(ctx)) },
-		"alias-add":    func(a Admin) result { return one(a.AddAlias(ctx, "i@x.test", []string{"a", "b"})) },
-		"alias-remove": func(a Admin) result { return result{err: a.RemoveAlias(ctx, "i@x.test")} },
-		"trace":        func(a Admin) result { return one(a.Trace(ctx, "id")) },
-		"config":       func(a Admin) result { return one(a.Config(ctx)) },
-		"verify":       func(a Admin) result { return one(a.Verify(ctx)) },
+		"dkim":          func(a Admin) result { return one(a.DKIMKeys(ctx, "x.test")) },
+		"aliases":       func(a Admin) result { return one(a.Aliases(ctx)) },
+		"alias-add":     func(a Admin) result { return one(a.AddAlias(ctx, "i@x.test", []string{"a", "b"})) },
+		"alias-remove":  func(a Admin) result { return result{err: a.RemoveAlias(ctx, "i@x.test")} },
+		"plugins":       func(a Admin) result { return one(a.Plugins(ctx)) },
+		"plugin-review": func(a Admin) result { return one(a.PluginReview(ctx, request)) },
+		"plugin-install": func(a Admin) result {
+			return one(a.PluginInstall(ctx, PluginRequest{PluginSource: PluginSource{ID: "hello"}}))
+		},
+		"plugin-update": func(a Admin) result { return one(a.PluginUpdate(ctx, request)) },
+		"plugin-back":   func(a Admin) result { return one(a.PluginBack(ctx, "hello")) },
+		"plugin-remove": func(a Admin) result { return result{err: a.PluginRemove(ctx, "hello")} },
+		"plugin-enable": func(a Admin) result { return one(a.PluginEnable(ctx, "hello", true)) },
+		"plugin-order":  func(a Admin) result { return one(a.PluginOrder(ctx, []string{"b", "a"})) },
+		"plugin-grant": func(a Admin) result {
+			return one(a.PluginGrant(ctx, PluginGrants{ID: "hello", Allow: []string{"body"}, Deny: []string{"keys"}, All: true}))
+		},
+		"plugin-replay": func(a Admin) result {
+			type answer struct {
+				rows   []ReplayRow
+				totals ReplayTotals
+			}
+			var got answer
+			var err error
+			got.totals, err = a.PluginReplay(ctx, ReplayQuery{PluginSource: PluginSource{Package: []byte("PK")}, Override: true,
+				Settings: "x = 1", Account: "a", Mailbox: "m", Limit: 7},
+				func(r ReplayRow) error { got.rows = append(got.rows, r); return nil })
+			return result{got, err}
+		},
+		"trace":  func(a Admin) result { return one(a.Trace(ctx, "id")) },
+		"config": func(a Admin) result { return one(a.Config(ctx)) },
+		"verify": func(a Admin) result { return one(a.Verify(ctx)) },
 	}
 	// Close and Log are the only methods without an operation here.
 	if n := reflect.TypeFor[Admin]().NumMethod(); n != len(operations)+2 {

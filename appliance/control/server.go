@@ -1,9 +1,11 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -44,6 +46,20 @@ type (
 	domainRequest struct {
 		Name    string `json:"name"`
 		AliasOf string `json:"alias_of"`
+	}
+	enableRequest struct {
+		ID string `json:"id"`
+		On bool   `json:"on"`
+	}
+	orderRequest struct {
+		IDs []string `json:"ids"`
+	}
+	// replayLine is one line of the answer of a replay: the last one has totals
+	// or an error.
+	replayLine struct {
+		Row    *ReplayRow    `json:"row,omitempty"`
+		Totals *ReplayTotals `json:"totals,omitempty"`
+		Error  *Error        `json:"error,omitempty"`
 	}
 	aliasRequest struct {
 		Address string   `json:"address"`
@@ -92,6 +108,7 @@ func NewServer(admin Admin) *Server {
 	handle(mux, "queue-show", func(ctx context.Context, r nameRequest) (QueueItem, error) { return admin.QueueShow(ctx, r.Name) })
 	handle(mux, "queue-do", admin.QueueDo)
 	handle(mux, "dkim", func(ctx context.Context, r nameRequest) ([]DKIMKey, error) { return admin.DKIMKeys(ctx, r.Name) })
+	handlePlugins(mux, admin)
 	handle(mux, "trace", func(ctx context.Context, r nameRequest) (Trace, error) { return admin.Trace(ctx, r.Name) })
 	handle(mux, "config", func(ctx context.Context, _ nothing) (settingsAnswer, error) {
 		s, err := admin.Config(ctx)
@@ -103,6 +120,7 @@ func NewServer(admin Admin) *Server {
 		http: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}}
 	s.http.RegisterOnShutdown(stop)
 	mux.HandleFunc("POST /v1/log", func(w http.ResponseWriter, r *http.Request) { s.streamLog(admin, w, r) })
+	mux.HandleFunc("POST /v1/plugin-replay", func(w http.ResponseWriter, r *http.Request) { s.streamReplay(admin, w, r) })
 	return s
 }
 
@@ -124,6 +142,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// handlePlugins answers all about plugins but for the replay.
+func handlePlugins(mux *http.ServeMux, admin Admin) {
+	handle(mux, "plugins", func(ctx context.Context, _ nothing) ([]Plugin, error) { return admin.Plugins(ctx) })
+	handle(mux, "plugin-review", admin.PluginReview)
+	handle(mux, "plugin-install", admin.PluginInstall)
+	handle(mux, "plugin-update", admin.PluginUpdate)
+	handle(mux, "plugin-back", func(ctx context.Context, r nameRequest) (Plugin, error) { return admin.PluginBack(ctx, r.Name) })
+	handle(mux, "plugin-remove", func(ctx context.Context, r nameRequest) (nothing, error) {
+		return nothing{}, admin.PluginRemove(ctx, r.Name)
+	})
+	handle(mux, "plugin-enable", func(ctx context.Context, r enableRequest) (Plugin, error) { return admin.PluginEnable(ctx, r.ID, r.On) })
+	handle(mux, "plugin-order", func(ctx context.Context, r orderRequest) ([]Plugin, error) { return admin.PluginOrder(ctx, r.IDs) })
+	handle(mux, "plugin-grant", admin.PluginGrant)
+}
+
+// attached is a request with a package, whose octets follow the JSON.
+type attached interface{ attachment() *[]byte }
+
+func (r *PluginRequest) attachment() *[]byte { return &r.Package }
+func (q *ReplayQuery) attachment() *[]byte   { return &q.Package }
+
 func handle[Q, A any](mux *http.ServeMux, name string, fn func(context.Context, Q) (A, error)) {
 	mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 		var q Q
@@ -142,9 +181,22 @@ func handle[Q, A any](mux *http.ServeMux, name string, fn func(context.Context, 
 }
 
 func decodeBody(w http.ResponseWriter, r *http.Request, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	limit := int64(maxRequest)
+	a, attached := into.(attached)
+	if attached {
+		limit += MaxPackage
+	}
+	body := http.MaxBytesReader(w, r.Body, limit)
+	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
-	return d.Decode(into)
+	if err := d.Decode(into); err != nil || !attached {
+		return err
+	}
+	rest, err := io.ReadAll(io.MultiReader(d.Buffered(), body))
+	if rest = bytes.TrimPrefix(rest, []byte("\n")); len(rest) > 0 {
+		*a.attachment() = rest
+	}
+	return err
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -183,4 +235,30 @@ func (s *Server) streamLog(admin Admin, w http.ResponseWriter, r *http.Request) 
 		}
 		return flusher.Flush()
 	})
+}
+
+// streamReplay answers with a line for each message as it is done, and a last
+// one with the totals or what went wrong.
+func (s *Server) streamReplay(admin Admin, w http.ResponseWriter, r *http.Request) {
+	var q ReplayQuery
+	if err := decodeBody(w, r, &q); err != nil {
+		answer(w, KindInvalid.status(), &Error{Kind: KindInvalid, Text: "the request cannot be read: " + err.Error()})
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
+	enc, flusher := json.NewEncoder(w), http.NewResponseController(w)
+	totals, err := admin.PluginReplay(ctx, q, func(row ReplayRow) error {
+		if err := enc.Encode(replayLine{Row: &row}); err != nil {
+			return err
+		}
+		return flusher.Flush()
+	})
+	last := replayLine{Totals: &totals}
+	if err != nil {
+		last = replayLine{Error: asError(err)}
+	}
+	enc.Encode(last) // an error means that the client is gone
 }
