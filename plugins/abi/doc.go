@@ -41,7 +41,8 @@
 // the guest's memory. A call returns a length (or 0) or a negative Errno, and
 // never allocates in the guest. Where a result does not fit into cap nothing is
 // written: the length is returned all the same, and the guest asks again with
-// more room. Requests and results are messages of plugin_v1.proto.
+// more room; only part_read gives as much as fits. Requests and results are
+// messages of plugin_v1.proto.
 //
 //	event(buf, cap)                          Event: what this call is about
 //	settings(buf, cap)                       Settings: the owner's, for this plugin
@@ -54,7 +55,7 @@
 //	dns(req, len, buf, cap)                  DNSRequest → DNSReply
 //	service(req, len, buf, cap)              ServiceRequest → ServiceReply
 //	reply(buf, cap)                          the last reply of keys_get, dns or service again
-//	effects(req, len)                        Effects: what the guest proposes
+//	effects(req, len)                        Effects: what the guest proposes; several calls add up
 //	log(level, ptr, len)                     a line for the trace: 0 debug, 1 info, 2 warning, 3 error
 //	clock() -> i64                           nanoseconds since 1970, of the call's time
 //	random(buf, len)                         random octets
