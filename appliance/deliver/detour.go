@@ -35,7 +35,7 @@ type detours struct {
 // follow makes the copies and the redirects for one recipient. It tells whether
 // one of these took the message away.
 func (d *detours) follow(ctx context.Context, rcpt envelope.Recipient, own envelope.Disposition) (away bool, err error) {
-	for _, to := range own.Redirects {
+	for _, to := range d.atMost(own.Redirects, envelope.EffectRedirect, rcpt.Address) {
 		done, err := d.send(ctx, envelope.EffectRedirect, to, rcpt.Address)
 		if err != nil {
 			return false, err
@@ -48,6 +48,14 @@ func (d *detours) follow(ctx context.Context, rcpt envelope.Recipient, own envel
 		}
 	}
 	return away, nil
+}
+
+// atMost bounds what is for all and for one recipient together.
+func (d *detours) atMost(list []string, kind envelope.EffectKind, by envelope.Address) []string {
+	for i := maxSends; i < len(list); i++ {
+		d.trace.Add(maillog.Waived{Kind: kind, Argument: list[i], Recipient: by.String(), Why: fmt.Sprintf("there are %d already", maxSends)})
+	}
+	return list[:min(len(list), maxSends)]
 }
 
 // copies makes the copies that are for no recipient in particular.

@@ -2,7 +2,8 @@
 // that comes in, from its content to the mailboxes; Outbound that of one that
 // somebody of the house submits, to mailboxes and into the queue. Each is
 // readable from top to bottom. Filters only propose (Scanner); Decide, a pure
-// function, decides. Reports and Sent deliver what the box itself has to say or
+// function, decides by the owner's Policy, and DecideEarly does so before the
+// content comes. Reports and Sent deliver what the box itself has to say or
 // to file.
 //
 // It must not import protocol servers (go-smtp, esmtp, smtpd, submit, imapd),

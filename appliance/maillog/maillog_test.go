@@ -21,6 +21,8 @@ var events = []Event{
 	Checked{Facts: []envelope.Fact{{Name: "fcrdns", Value: "yes"}}},
 	Scanned{},
 	Scanned{Filters: 1},
+	Filtered{Run: envelope.Run{Filter: "f", Effects: []envelope.Effect{{Kind: envelope.EffectScore, By: "f", Points: 2}}}},
+	Waived{Kind: envelope.EffectRedirect, Argument: "x@example.test", Recipient: "b@example.test", Why: "it goes round in circles"},
 	Decided{Verdict: envelope.Verdict{Action: envelope.Keep, Reason: envelope.Reason{Name: "no-objection", Text: "nothing speaks against it"}}},
 	Stored{Recipient: "b@example.test", Account: "b@example.test", Mailbox: "INBOX", UID: 3, Via: "alias"},
 	Accepted{Recipients: 1, Milliseconds: 1.5},

@@ -1,0 +1,529 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"hauspost/appliance/envelope"
+	"hauspost/appliance/maillog"
+	"hauspost/appliance/queue"
+	"hauspost/store"
+)
+
+// script is a Scanner that is one function.
+type script func(m *Message) (*Scan, error)
+
+func (script) Filters(bool) int                                    { return 1 }
+func (f script) Scan(_ context.Context, m *Message) (*Scan, error) { return f(m) }
+func proposing(effects ...envelope.Effect) script {
+	return func(*Message) (*Scan, error) { return scanOf(effects...), nil }
+}
+func scanOf(effects ...envelope.Effect) *Scan {
+	return &Scan{Runs: []envelope.Run{run("f", effects...)}}
+}
+func propose(k envelope.EffectKind, argument, rcpt string) envelope.Effect {
+	return envelope.Effect{Kind: k, Argument: argument, Recipient: rcpt}
+}
+
+// gate is an inbound path into the town, with what it brought about.
+type gate struct {
+	in    *Inbound
+	store *store.Store
+	rows  []store.Queued
+	trace *maillog.Trace
+}
+
+func newGate(t *testing.T, sc Scanner, p Policy) *gate {
+	t.Helper()
+	g := &gate{}
+	g.in, g.store = newBox(t, sc)
+	g.in.o.Directory, g.in.o.Wake = town{}, func(r []store.Queued) { g.rows = append(g.rows, r...) }
+	g.in.o.Policy = func() Policy { return p }
+	return g
+}
+
+// take sends a message through the gate, with what filters did before.
+func (g *gate) take(t *testing.T, content string, early []envelope.Run, to ...string) error {
+	t.Helper()
+	env := submission(to...)
+	env.From, env.Runs = envelope.MustAddress("sender@remote.test"), early
+	g.trace = maillog.Log{}.NewTrace(env.ID)
+	st := g.in.Stage(t.Context(), env, g.trace)
+	defer st.Discard()
+	if _, err := io.WriteString(st, content); err != nil {
+		t.Fatal(err)
+	}
+	return st.Commit(t.Context())
+}
+
+// said is the trace in words.
+func said(trace *maillog.Trace) string {
+	var b strings.Builder
+	for _, e := range trace.Entries() {
+		fmt.Fprintf(&b, "%s %s\n", e.Step, e.Say)
+	}
+	return b.String()
+}
+
+const note = "Subject: x\r\n\r\nhello\r\n"
+
+// counts tells how many messages are where, as "a INBOX".
+func counts(t *testing.T, s *store.Store, want map[string]int) {
+	t.Helper()
+	for _, owner := range []string{"a", "b"} {
+		boxes, err := s.Mailboxes(t.Context(), owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range boxes {
+			if int(b.Messages) != want[owner+" "+b.Name] {
+				t.Errorf("%s has %d messages in %s", owner, b.Messages, b.Name)
+			}
+			delete(want, owner+" "+b.Name)
+		}
+	}
+	for place, n := range want {
+		if n > 0 {
+			t.Errorf("there is no mailbox %s", place)
+		}
+	}
+}
+
+func TestJunkIsFiled(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, proposing(points("A", 6)), Policy{JunkAt: 5})
+	if _, err := g.store.CreateMailbox(t.Context(), "b", "Spam", `\Junk`); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.take(t, note, nil, "alice@example.test", "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, g.store, map[string]int{"a Junk": 1, "b Spam": 1})
+	if m, err := g.store.Mailbox(t.Context(), "a", "Junk"); err != nil || m.SpecialUse != `\Junk` {
+		t.Errorf("%+v %v", m, err)
+	}
+	if s := said(g.trace); !strings.Contains(s, "filtered filter f (0 ms): +6 points A (a sign)") || !strings.Contains(s, "decided keep: 6 points: f 6 for A (a sign); 5 points are enough to file it as junk; into the junk mailbox") {
+		t.Error(s)
+	}
+	// A filter that names it means the same.
+	g.in.o.Scanner = proposing(propose(envelope.EffectFileInto, "junk", ""))
+	if err := g.take(t, note, nil, "alice@example.test", "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, g.store, map[string]int{"a Junk": 2, "b Spam": 2})
+}
+
+// What filters did before the content counts with what they do on it.
+func TestEarlyRunsCount(t *testing.T) {
+	t.Parallel()
+	early := run("dns", points("LISTED", 3))
+	early.Stage = "on_connect"
+	quiet := envelope.Run{Filter: "dns", Stage: "on_rcpt"}
+	g := newGate(t, proposing(points("A", 3)), Policy{RejectAt: 6})
+	if err := g.take(t, note, []envelope.Run{early, quiet}, "alice@example.test"); codeOf(err) != 550 {
+		t.Fatal(err)
+	}
+	if s := said(g.trace); !strings.Contains(s, "filter dns at the beginning") || strings.Contains(s, "at RCPT") {
+		t.Error(s)
+	}
+	if err := g.take(t, note, nil, "alice@example.test"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTagsAndFieldsReachTheMailbox(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, proposing(
+		propose(envelope.EffectTag, "$News", ""), propose(envelope.EffectTag, "Mine", "bob@example.test"),
+		envelope.Effect{Kind: envelope.EffectAddHeader, Name: "X-Note", Argument: "read me"},
+	), Policy{})
+	if err := g.take(t, note, nil, "alice@example.test", "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	for owner, want := range map[string][]string{"a": {"$News"}, "b": {"$News", "Mine"}} {
+		m, err := g.store.Mailbox(t.Context(), owner, inbox)
+		if err != nil || !slices.Equal(m.Keywords, want) {
+			t.Errorf("%s: %v %v", owner, m.Keywords, err)
+		}
+		if got := read(t, g.store, owner, inbox); len(got) != 1 || !strings.HasPrefix(got[0], "Return-Path: <sender@remote.test>\r\nReceived: ") || !strings.HasSuffix(got[0], "\r\nX-Note: read me\r\n"+note) {
+			t.Errorf("%q", got)
+		}
+	}
+	// A mailbox that can hold no more tags gets the message without.
+	var full []string
+	for i := range store.MaxKeywords - 1 {
+		full = append(full, fmt.Sprintf("k%d", i))
+	}
+	st := g.store.Stage()
+	io.WriteString(st, note)
+	id, err := store.ParseID(string(envelope.NewID(at)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.store.Deliver(t.Context(), st, store.Delivery{ID: id, Places: []store.Place{{Owner: "a", Mailbox: inbox, Flags: full}}}); err != nil {
+		t.Fatal(err)
+	}
+	g.in.o.Scanner = proposing(propose(envelope.EffectTag, "$news", ""), propose(envelope.EffectTag, "another", ""))
+	if err := g.take(t, note, nil, "alice@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	if s := said(g.trace); !strings.Contains(s, "waived not done: tag another for alice@example.test: the mailbox INBOX has as many different tags as it can") || strings.Contains(s, "not done: tag $news") {
+		t.Error(s)
+	}
+	counts(t, g.store, map[string]int{"a INBOX": 3, "b INBOX": 1})
+}
+
+func TestEachRecipientApart(t *testing.T) {
+	t.Parallel()
+	discard, away := propose(envelope.EffectDiscard, "", "bob@example.test"), propose(envelope.EffectQuarantine, "", "alice@example.test")
+	g := newGate(t, proposing(discard, away), Policy{})
+	if err := g.take(t, note, nil, "alice@example.test", "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, g.store, map[string]int{"a Quarantine": 1})
+	if err := g.take(t, note, nil, "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	// What is thrown away for all can be kept for one.
+	g.in.o.Scanner = proposing(propose(envelope.EffectDiscard, "", ""), away)
+	if err := g.take(t, note, nil, "alice@example.test", "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, g.store, map[string]int{"a Quarantine": 2})
+}
+
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	redirect := func(to string) envelope.Effect { return propose(envelope.EffectRedirect, to, "bob@example.test") }
+	for name, c := range map[string]struct {
+		effects []envelope.Effect
+		header  string
+		want    map[string]int
+		rows    []string
+		says    string
+	}{
+		"to somebody here":     {[]envelope.Effect{redirect("alice@example.test")}, "", map[string]int{"a INBOX": 1}, nil, "redirect of mail for bob@example.test"},
+		"elsewhere":            {[]envelope.Effect{redirect("x@away.example")}, "", nil, []string{"x@away.example"}, "queued for x@away.example (redirect of mail for bob@example.test)"},
+		"both":                 {[]envelope.Effect{redirect("x@away.example"), redirect("alice@example.test")}, "", map[string]int{"a INBOX": 1}, []string{"x@away.example"}, ""},
+		"through an alias":     {[]envelope.Effect{redirect("both@example.test")}, "", map[string]int{"b INBOX": 1}, []string{"bob@away.example"}, "alias both@example.test"},
+		"one of two is nobody": {[]envelope.Effect{redirect("nobody@example.test"), redirect("x@away.example")}, "", nil, []string{"x@away.example"}, "waived not done: redirect to nobody@example.test for bob@example.test: nobody can be found there"},
+		"nobody":               {[]envelope.Effect{redirect("nobody@example.test")}, "", map[string]int{"b INBOX": 1}, nil, "not done: redirect to nobody@example.test"},
+		"to itself":            {[]envelope.Effect{redirect("Bob@example.test")}, "", map[string]int{"b INBOX": 1}, nil, "it leads to where it comes from"},
+		"round":                {[]envelope.Effect{redirect("x@away.example")}, "delivered-to : Bob@EXAMPLE.test\r\n", map[string]int{"b INBOX": 1}, nil, "it goes round in circles"},
+		"round by an alias":    {[]envelope.Effect{redirect("both@example.test")}, "Delivered-To: both@example.test\r\n", map[string]int{"b INBOX": 1}, nil, "it goes round in circles"},
+		"of what is kept away": {[]envelope.Effect{redirect("x@away.example"), propose(envelope.EffectQuarantine, "", "")}, "", map[string]int{"b Quarantine": 1}, nil, ""},
+		"to who discards it":   {[]envelope.Effect{redirect("alice@example.test"), propose(envelope.EffectDiscard, "", "alice@example.test")}, "", map[string]int{"b INBOX": 1}, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGate(t, proposing(c.effects...), Policy{})
+			if err := g.take(t, c.header+note, nil, "bob@example.test"); err != nil {
+				t.Fatal(err)
+			}
+			if c.want == nil {
+				c.want = map[string]int{}
+			}
+			counts(t, g.store, c.want)
+			var rows []string
+			for _, q := range g.rows {
+				rows = append(rows, q.Recipient)
+				item, err := queue.ItemOf(&q)
+				if err != nil || item.Kind != queue.KindForward || !strings.HasPrefix(item.Header, "Delivered-To: bob@example.test\r\n") || item.Sender.String() != "sender@remote.test" {
+					t.Errorf("%+v %v", item, err)
+				}
+			}
+			if !slices.Equal(rows, c.rows) {
+				t.Errorf("queued for %q", rows)
+			}
+			if s := said(g.trace); !strings.Contains(s, c.says) {
+				t.Errorf("%q is not in\n%s", c.says, s)
+			}
+		})
+	}
+}
+
+// What is for all and for one recipient is bounded together.
+func TestRedirectsAreBounded(t *testing.T) {
+	t.Parallel()
+	var all []envelope.Effect
+	for i := range maxSends {
+		all = append(all, propose(envelope.EffectRedirect, fmt.Sprintf("x%d@away.example", i), ""), propose(envelope.EffectRedirect, fmt.Sprintf("y%d@away.example", i), "bob@example.test"))
+	}
+	g := newGate(t, proposing(all...), Policy{})
+	if err := g.take(t, note, nil, "bob@example.test"); err != nil || len(g.rows) != maxSends || strings.Count(said(g.trace), "there are 5 already") != maxSends {
+		t.Errorf("%v, %d rows\n%s", err, len(g.rows), said(g.trace))
+	}
+}
+
+func TestCopies(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, proposing(
+		propose(envelope.EffectCopy, "alice@example.test", ""), propose(envelope.EffectCopy, "x@away.example", ""),
+		propose(envelope.EffectCopy, "y@away.example", "bob@example.test"), propose(envelope.EffectFileInto, "Lists", "bob@example.test"),
+		propose(envelope.EffectCopy, "z@away.example", "carol@example.test"),
+	), Policy{})
+	if err := g.take(t, note, nil, "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, g.store, map[string]int{"a INBOX": 1, "b Lists": 1})
+	var rows []string
+	for _, q := range g.rows {
+		rows = append(rows, q.Recipient)
+	}
+	if !slices.Equal(rows, []string{"y@away.example", "x@away.example"}) {
+		t.Errorf("%q", rows)
+	}
+	// The copy comes back: it is delivered, and not copied again.
+	item, err := queue.ItemOf(&g.rows[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.take(t, item.Header+note, nil, "bob@example.test"); err != nil || len(g.rows) != 2 {
+		t.Errorf("%v, %d rows\n%s", err, len(g.rows), said(g.trace))
+	}
+	counts(t, g.store, map[string]int{"a INBOX": 2, "b Lists": 2})
+	// What is stopped is copied to nobody.
+	for _, kind := range []envelope.EffectKind{envelope.EffectQuarantine, envelope.EffectDiscard} {
+		g.in.o.Scanner = proposing(propose(envelope.EffectCopy, "x@away.example", ""), propose(kind, "", ""))
+		if err := g.take(t, note, nil, "bob@example.test"); err != nil || len(g.rows) != 2 {
+			t.Errorf("%s: %v, %d rows", kind, err, len(g.rows))
+		}
+	}
+}
+
+// What filters want to remember is kept with the message that is taken, also
+// where it is thrown away, and with no other.
+func TestScanWith(t *testing.T) {
+	t.Parallel()
+	for kind, kept := range map[envelope.EffectKind]bool{
+		envelope.EffectTag: true, envelope.EffectDiscard: true, envelope.EffectQuarantine: true, envelope.EffectReject: false, envelope.EffectTempfail: false,
+	} {
+		sc := func(m *Message) (*Scan, error) {
+			s := scanOf(propose(kind, "tag", ""))
+			s.With = func(tx *store.Tx) error { return tx.Put("filter", fmt.Sprint(m.Outgoing), nil) }
+			return s, nil
+		}
+		has := func(s *store.Store, kind, key string) bool {
+			_, err := s.Get(t.Context(), kind, key)
+			return err == nil
+		}
+		g := newGate(t, script(sc), Policy{})
+		g.take(t, note, nil, "bob@example.test")
+		if has(g.store, "filter", "false") != kept {
+			t.Errorf("%s: kept where it should not be, or not where it should", kind)
+		}
+		f := newOffice(t, func(o *OutboundOptions) { o.Scanner = script(sc) })
+		by := alice
+		by.With = func(tx *store.Tx) error { return tx.Put("spool", "file", nil) }
+		f.submit(t, by, submission("bob@example.test", "eve@away.example"), letter, 1000)
+		if has(f.store, "filter", "true") != kept || has(f.store, "spool", "file") != kept || has(f.store, "filter", "false") != (kept && kind != envelope.EffectDiscard) {
+			t.Errorf("%s: of what belongs to the commit of a submission something is missing or too much", kind)
+		}
+	}
+	g := newGate(t, script(func(*Message) (*Scan, error) {
+		return &Scan{With: func(*store.Tx) error { return errors.New("no") }}, nil
+	}), Policy{})
+	if err := g.take(t, note, nil, "bob@example.test"); codeOf(err)/100 != 4 {
+		t.Error(err)
+	}
+	counts(t, g.store, map[string]int{})
+}
+
+// Filters see the whole message, as often as they like, and what is signed is
+// what they saw.
+func TestScannersSeeTheContent(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{10, 200 << 10, 2 << 20} {
+		var seen [][]byte
+		look := script(func(m *Message) (*Scan, error) {
+			for range 2 {
+				var b bytes.Buffer
+				if err := m.Content(&b); err != nil || int64(b.Len()) != m.Size || !bytes.HasPrefix(b.Bytes(), m.Head) {
+					t.Errorf("%d of %d octets, %v", b.Len(), m.Size, err)
+				}
+				seen = append(seen, b.Bytes())
+			}
+			if m.Outgoing != (m.Account == "alice@example.test") {
+				t.Errorf("outgoing %v of %q", m.Outgoing, m.Account)
+			}
+			return &Scan{}, nil
+		})
+		content := note + strings.Repeat("0123456789abcdef\r\n", size/18)
+		g := newGate(t, look, Policy{})
+		if err := g.take(t, content, nil, "bob@example.test"); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, g.store, "b", inbox); len(got) != 1 || !strings.HasSuffix(got[0], string(seen[0])) || string(seen[0]) != content || string(seen[1]) != content {
+			t.Error("the filters saw another message than was stored")
+		}
+		seen = nil
+		f := newOffice(t, func(o *OutboundOptions) { o.Scanner = look })
+		if err := f.submit(t, alice, submission("bob@example.test", "eve@away.example"), "From: alice@example.test\r\n"+content, 1000); err != nil {
+			t.Fatal(err)
+		}
+		if raw := f.outgoing(t, f.rows[0]); len(seen) != 4 || !strings.HasSuffix(raw, string(seen[0])) || !bytes.Equal(seen[0], seen[3]) {
+			t.Errorf("looked at %d times, or at another message than leaves", len(seen))
+		}
+	}
+}
+
+func TestWhatFiltersWantOfWhatLeaves(t *testing.T) {
+	t.Parallel()
+	f := newOffice(t, func(o *OutboundOptions) {
+		o.Policy = func() Policy { return Policy{JunkAt: 1} }
+		o.Scanner = script(func(m *Message) (*Scan, error) {
+			if !m.Outgoing {
+				return scanOf(envelope.Effect{Kind: envelope.EffectAddHeader, Name: "X-Here", Argument: "secret"}), nil
+			}
+			return scanOf(envelope.Effect{Kind: envelope.EffectRequireTLS}, points("A", 2), propose(envelope.EffectFileInto, "Nowhere", ""),
+				envelope.Effect{Kind: envelope.EffectAddHeader, Name: "X-House", Argument: "ours"},
+				propose(envelope.EffectCopy, "archive@away.example", ""),
+				propose(envelope.EffectRedirect, "new@away.example", "old@away.example"),
+				propose(envelope.EffectQuarantine, "", "slow@away.example"),
+				propose(envelope.EffectDiscard, "", "gone@away.example")), nil
+		})
+	})
+	env := submission("bob@example.test", "eve@away.example", "old@away.example", "slow@away.example", "gone@away.example")
+	if err := f.submit(t, alice, env, "TLS-Required: No\r\n"+letter, 1000); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, q := range f.rows {
+		item, err := queue.ItemOf(&q)
+		if err != nil || !item.RequireTLS || item.TLSOptional || item.Account != "a" {
+			t.Errorf("%+v %v", item, err)
+		}
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", q.Recipient, item.Kind, item.State, item.Header)))
+	}
+	if want := []string{
+		"eve@away.example submission waiting", "new@away.example forward waiting Delivered-To: old@away.example",
+		"slow@away.example submission held", "archive@away.example forward waiting Delivered-To: alice@example.test",
+	}; !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	raw := f.outgoing(t, f.rows[0])
+	if !strings.Contains(raw, "\r\nX-House: ours\r\nTLS-Required") || strings.Contains(raw, "X-Here") {
+		t.Error(raw)
+	}
+	counts(t, f.store, map[string]int{"b INBOX": 1})
+	if err := f.submit(t, alice, submission("bob@example.test"), letter, 1000); err != nil {
+		t.Fatal(err)
+	}
+	// Here a copy leaves the house as well.
+	if got := read(t, f.store, "b", inbox); len(got) != 2 || strings.Contains(got[1], "X-Here") {
+		t.Errorf("%q", got)
+	}
+}
+
+// What arrives at people here has the fields of its filters where no stranger
+// sees them.
+func TestFieldsOfWhatStaysHere(t *testing.T) {
+	t.Parallel()
+	f := newOffice(t, func(o *OutboundOptions) {
+		o.Scanner = script(func(m *Message) (*Scan, error) {
+			if m.Outgoing {
+				return &Scan{}, nil
+			}
+			return scanOf(envelope.Effect{Kind: envelope.EffectAddHeader, Name: "X-Here", Argument: "yes"},
+				propose(envelope.EffectRedirect, "alice@example.test", "bob@example.test"), propose(envelope.EffectTag, "t", "")), nil
+		})
+	})
+	if err := f.submit(t, alice, submission("bob@example.test"), letter, 1000); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, f.store, map[string]int{"a INBOX": 1})
+	if got := read(t, f.store, "a", inbox); len(got) != 1 || !strings.Contains(got[0], "\r\nX-Here: yes\r\n") {
+		t.Errorf("%q", got)
+	}
+}
+
+// A long trace loses what filters were told and what they logged before
+// anything else, and never the verdict.
+func TestTraceOfTalkativeFilters(t *testing.T) {
+	t.Parallel()
+	decode := func(b []byte) (runs []envelope.Run, decided bool) {
+		entries, err := maillog.Decode(b)
+		if err != nil || len(b) > maxTrace {
+			t.Fatalf("%d octets, %v", len(b), err)
+		}
+		for _, e := range entries {
+			var ev maillog.Filtered
+			if e.Step == ev.Step() {
+				if err := json.Unmarshal(e.Event, &ev); err != nil {
+					t.Fatal(err)
+				}
+				runs = append(runs, ev.Run)
+			}
+			decided = decided || e.Step == "decided"
+		}
+		return runs, decided
+	}
+	long := func(filters, records, logs, effects int) *maillog.Trace {
+		tr := maillog.Log{}.NewTrace("x")
+		for i := range filters {
+			r := envelope.Run{Filter: fmt.Sprint("f", i), Record: json.RawMessage(`"` + strings.Repeat("r", records) + `"`)}
+			for range logs {
+				r.Log = append(r.Log, strings.Repeat("l", 100))
+			}
+			for range effects {
+				r.Effects = append(r.Effects, envelope.Effect{Kind: envelope.EffectScore, Points: 1, Detail: strings.Repeat("d", 400)})
+			}
+			tr.Add(maillog.Filtered{Run: r})
+		}
+		tr.Add(maillog.Decided{Verdict: Decide(Policy{}, nil, nil, at)})
+		for range filters {
+			tr.Add(maillog.Queued{Recipient: "x@away.example"})
+		}
+		return tr
+	}
+	for name, c := range map[string]struct {
+		filters, records, logs, effects             int
+		wantRuns, wantRecord, wantLogs, wantEffects int
+	}{
+		"short":   {2, 8000, 10, 10, 2, 8002, 10, 10},
+		"records": {10, 8000, 10, 5, 10, 0, 10, 5},
+		"logs":    {10, 8000, 100, 5, 10, 0, 3, 5},
+		"effects": {10, 8000, 100, 100, 10, 0, 0, 20},
+	} {
+		runs, decided := decode(annex(long(c.filters, c.records, c.logs, c.effects).Entries()))
+		if !decided || len(runs) != c.wantRuns || len(runs[0].Record) != c.wantRecord || len(runs[0].Log) != c.wantLogs || len(runs[0].Effects) != c.wantEffects {
+			t.Errorf("%s: decided %v, %d runs, the first with %d octets of record, %d lines, %d effects", name, decided, len(runs), len(runs[0].Record), len(runs[0].Log), len(runs[0].Effects))
+		}
+	}
+	if _, decided := decode(annex(long(2000, 100, 10, 20).Entries())); !decided {
+		t.Error("the verdict was cut out of a trace")
+	}
+}
+
+// A box without filters asks none, and says so.
+func TestNoFiltersCostNothing(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, none{t}, Policy{RejectAt: 1})
+	if err := g.take(t, note, nil, "bob@example.test"); err != nil {
+		t.Fatal(err)
+	}
+	if s := said(g.trace); !strings.Contains(s, "scanned no filters are installed") {
+		t.Error(s)
+	}
+	f := newOffice(t, func(o *OutboundOptions) { o.Scanner = none{t} })
+	if err := f.submit(t, alice, submission("bob@example.test"), letter, 1000); err != nil {
+		t.Fatal(err)
+	}
+	counts(t, f.store, map[string]int{"b INBOX": 1})
+}
+
+// none has no filters and must not be asked.
+type none struct{ t *testing.T }
+
+func (none) Filters(bool) int { return 0 }
+func (n none) Scan(context.Context, *Message) (*Scan, error) {
+	n.t.Error("asked")
+	return nil, errors.New("asked")
+}
