@@ -183,14 +183,24 @@ func TestStagedContent(t *testing.T) {
 			}
 			r.Close()
 		}
-		placed, err := s.Deliver(t.Context(), st, Delivery{ID: newID(), Places: []Place{inboxOf("alice")}})
+		const prefix = "Received: here\r\n"
+		placed, err := s.Deliver(t.Context(), st, Delivery{ID: newID(), Prefix: []byte(prefix), Places: []Place{inboxOf("alice")}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.ReadMessage(t.Context(), entryOf(t, s, "alice", placed[0].UID), nil)
-		if err != nil || !bytes.Equal(got, content) {
+		entry := entryOf(t, s, "alice", placed[0].UID)
+		got, err := s.ReadMessage(t.Context(), entry, nil)
+		if err != nil || string(got) != prefix+string(content) {
 			t.Fatalf("%d octets stored of %d (%v)", len(got), len(content), err)
 		}
+		r, err := s.OpenContent(t.Context(), entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err = io.ReadAll(r); err != nil || !bytes.Equal(got, content) {
+			t.Fatalf("%d octets of the content read of %d (%v)", len(got), len(content), err)
+		}
+		r.Close()
 	}
 	mustVerify(t, s)
 }

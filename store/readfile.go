@@ -201,6 +201,19 @@ func (m *messageReader) Close() error {
 // OpenMessage streams prefix and content of a message. What it gives is also an
 // io.WriterTo. ErrNotFound if its file is gone.
 func (s *Store) OpenMessage(ctx context.Context, e Entry) (io.ReadCloser, error) {
+	return s.openFile(ctx, e, func(f reader) ([]byte, error) {
+		prefix, _, err := readPrefix(f)
+		return prefix, err
+	})
+}
+
+// OpenContent streams a message as it came in, without its prefix; otherwise as
+// OpenMessage.
+func (s *Store) OpenContent(ctx context.Context, e Entry) (io.ReadCloser, error) {
+	return s.openFile(ctx, e, func(reader) ([]byte, error) { return nil, nil })
+}
+
+func (s *Store) openFile(ctx context.Context, e Entry, prefix func(reader) ([]byte, error)) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -208,12 +221,12 @@ func (s *Store) OpenMessage(ctx context.Context, e Entry) (io.ReadCloser, error)
 	if err != nil {
 		return nil, readError(e.ID, err)
 	}
-	prefix, _, err := readPrefix(f)
+	before, err := prefix(f)
 	if err != nil {
 		f.Close()
 		return nil, readError(e.ID, err)
 	}
-	r, err := stream(prefix, f)
+	r, err := stream(before, f)
 	return r, readError(e.ID, err)
 }
 
