@@ -109,7 +109,7 @@ func TestDecideForgivesEarlyFailures(t *testing.T) {
 func TestDecideCountsRecipientsOnce(t *testing.T) {
 	t.Parallel()
 	var runs []envelope.Run
-	for _, n := range []float64{1, 3, 2, -3} {
+	for _, n := range []float64{1, -3, 3, 2, -3} {
 		r := run("trap", points("UNUSUAL", n), points("OTHER", 1))
 		r.Stage = "on_rcpt"
 		runs = append(runs, r)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
@@ -419,6 +420,67 @@ func TestWhatFiltersWantOfWhatLeaves(t *testing.T) {
 	// Here a copy leaves the house as well.
 	if got := read(t, f.store, "b", inbox); len(got) != 2 || strings.Contains(got[1], "X-Here") {
 		t.Errorf("%q", got)
+	}
+}
+
+// What must not leave is kept away here too, whatever the filters of what
+// arrives say; and where mail is filed is for them alone to say.
+func TestWhatLeavesAndArrives(t *testing.T) {
+	t.Parallel()
+	leaving, arriving := []envelope.Effect{}, []envelope.Effect{}
+	f := newOffice(t, func(o *OutboundOptions) {
+		o.Policy = func() Policy { return Policy{JunkAt: 1} }
+		o.SentAfter = func(context.Context, string) time.Duration { return time.Minute }
+		o.Scanner = script(func(m *Message) (*Scan, error) {
+			if m.Outgoing {
+				return scanOf(leaving...), nil
+			}
+			return scanOf(arriving...), nil
+		})
+	})
+	send := func() string {
+		t.Helper()
+		env := submission("bob@example.test")
+		trace := maillog.Log{}.NewTrace(env.ID)
+		m := f.out.Stage(t.Context(), env, trace, alice)
+		defer m.Discard()
+		io.WriteString(m, letter)
+		if err := m.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return said(trace)
+	}
+	leaving = []envelope.Effect{propose(envelope.EffectQuarantine, "", "")}
+	arriving = []envelope.Effect{propose(envelope.EffectRedirect, "x@away.example", ""), propose(envelope.EffectFileInto, "Lists", "")}
+	send()
+	counts(t, f.store, map[string]int{"b Quarantine": 1})
+
+	leaving = []envelope.Effect{points("A", 5), propose(envelope.EffectFileInto, "Nowhere", ""), propose(envelope.EffectTag, "t", "bob@example.test")}
+	arriving = nil
+	if s := send(); strings.Contains(s, "junk mailbox") || !strings.Contains(s, "left out: mailboxes and tags are for mail that arrives") {
+		t.Error(s)
+	}
+	counts(t, f.store, map[string]int{"b Quarantine": 1, "b INBOX": 1})
+
+	// Of what is thrown away nobody wants a copy.
+	before := len(f.rows)
+	leaving = []envelope.Effect{propose(envelope.EffectDiscard, "", "")}
+	send()
+	if len(f.rows) != before {
+		t.Errorf("%+v", f.rows[before:])
+	}
+}
+
+// A mailbox that a filter names brings nobody back.
+func TestNobodysMailboxIsNotMadeByFilters(t *testing.T) {
+	t.Parallel()
+	for _, e := range []envelope.Effect{propose(envelope.EffectFileInto, "Lists", ""), propose(envelope.EffectFileInto, "Junk", ""), propose(envelope.EffectQuarantine, "", "")} {
+		in, s := newBox(t, proposing(e))
+		_, err := send(t, in, note, "gone@example.test")
+		boxes, listed := s.Mailboxes(t.Context(), "removed")
+		if codeOf(err) != 451 || listed != nil || len(boxes) > 0 {
+			t.Errorf("%s: %v, %v %v", e.Kind, err, boxes, listed)
+		}
 	}
 }
 
