@@ -2,6 +2,7 @@ package jail
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,14 @@ import (
 // systems, emulators above all, that take a limit and forget it.
 func limit(w *Walls, l Limits) error {
 	var stand, lack []string
+	space := int64(0)
+	if l.Space > 0 {
+		used, err := addresses()
+		if err != nil {
+			return err
+		}
+		space = used + l.Space
+	}
 	for _, r := range []struct {
 		which int
 		want  int64
@@ -18,6 +27,7 @@ func limit(w *Walls, l Limits) error {
 		words string
 	}{
 		{unix.RLIMIT_DATA, l.Data, false, octets(l.Data) + " of memory"},
+		{unix.RLIMIT_AS, space, false, octets(l.Space) + " of address space"},
 		{unix.RLIMIT_NOFILE, l.Files, false, fmt.Sprintf("%d open files", l.Files)},
 		{unix.RLIMIT_FSIZE, l.FileSize, false, octets(l.FileSize) + " a file"},
 		{unix.RLIMIT_CORE, 0, true, "no core dump"},
@@ -54,6 +64,19 @@ func setLimit(which int, want int64) bool {
 	}
 	err := unix.Getrlimit(which, &now)
 	return err == nil && now.Cur <= n && now.Max <= n
+}
+
+// addresses is how much address space the process has, in octets.
+func addresses() (int64, error) {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, fmt.Errorf("the size of the process: %w", err)
+	}
+	var pages int64
+	if _, err := fmt.Sscan(string(b), &pages); err != nil {
+		return 0, fmt.Errorf("the size of the process: %q: %w", b, err)
+	}
+	return pages * int64(os.Getpagesize()), nil
 }
 
 // octets writes a size for people.

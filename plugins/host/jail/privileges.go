@@ -2,10 +2,10 @@ package jail
 
 import (
 	"fmt"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
 // unprivilege forbids new privileges to every thread, and other processes of
@@ -86,16 +86,17 @@ func dropAll() error {
 	_ = allThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0)
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
-	_, _, e := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&h)), uintptr(unsafe.Pointer(&d[0])), 0)
+	_, _, e := psx.Syscall3(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&h)), uintptr(unsafe.Pointer(&d[0])), 0)
 	if e != 0 {
 		return fmt.Errorf("capset: %w", e)
 	}
 	return nil
 }
 
-// allThreads makes a system call on every thread of the process.
+// allThreads makes a system call on every thread of the process, in programs
+// with cgo (a race detector) too.
 func allThreads(call, a, b, c uintptr) error {
-	if _, _, e := syscall.AllThreadsSyscall6(call, a, b, c, 0, 0, 0); e != 0 {
+	if _, _, e := psx.Syscall6(call, a, b, c, 0, 0, 0); e != 0 {
 		return e
 	}
 	return nil
