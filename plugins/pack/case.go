@@ -170,7 +170,7 @@ func parseCase(name string, text, message []byte) (Case, Faults) {
 	var form caseForm
 	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := d.Decode(&form); err != nil {
-		return Case{}, caseFaults(file, err)
+		return Case{}, caseFaults(file, text, err)
 	}
 	b := caseBuilder{file: file, c: Case{Name: strings.TrimSuffix(name, ".toml"), Message: message, Settings: form.Settings, Fails: form.Fails}}
 	b.event(form)
@@ -185,10 +185,14 @@ func parseCase(name string, text, message []byte) (Case, Faults) {
 }
 
 // caseFaults turns what the TOML library says into faults.
-func caseFaults(file string, err error) Faults {
+func caseFaults(file string, text []byte, err error) Faults {
 	var unknown *toml.StrictMissingError
 	if !errors.As(err, &unknown) {
-		return Faults{formFault(file, err)}
+		f := formFault(file, err)
+		if toml.Unmarshal(text, &map[string]any{}) == nil {
+			f.Problem, f.Remedy = "a value of this kind does not belong here", "compare it with the example in the guide"
+		}
+		return Faults{f}
 	}
 	var out Faults
 	for _, e := range unknown.Errors {

@@ -27,7 +27,8 @@ func memFS(files map[string][]byte, prefix string) fs.FS {
 // Open implements fs.FS.
 func (t tree) Open(name string) (fs.File, error) {
 	if name == "." {
-		return &openDir{tree: t}, nil
+		entries, _ := t.ReadDir(".")
+		return &openDir{left: entries}, nil
 	}
 	data, ok := t[name]
 	if !ok {
@@ -77,10 +78,7 @@ func (f *openFile) Size() int64                { return f.meta.size }
 func (f *openFile) Stat() (fs.FileInfo, error) { return f.meta, nil }
 func (f *openFile) Close() error               { return nil }
 
-type openDir struct {
-	tree tree
-	done bool
-}
+type openDir struct{ left []fs.DirEntry }
 
 func (d *openDir) Stat() (fs.FileInfo, error) { return meta{name: ".", dir: true}, nil }
 func (d *openDir) Close() error               { return nil }
@@ -88,14 +86,15 @@ func (d *openDir) Read([]byte) (int, error) {
 	return 0, &fs.PathError{Op: "read", Path: ".", Err: fs.ErrInvalid}
 }
 
-// ReadDir implements fs.ReadDirFile; it gives all entries at once.
+// ReadDir implements fs.ReadDirFile.
 func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
-	if d.done {
-		if n > 0 {
-			return nil, io.EOF
-		}
-		return nil, nil
+	if n > 0 && len(d.left) == 0 {
+		return nil, io.EOF
 	}
-	d.done = true
-	return d.tree.ReadDir(".")
+	if n <= 0 || n > len(d.left) {
+		n = len(d.left)
+	}
+	out := d.left[:n]
+	d.left = d.left[n:]
+	return out, nil
 }

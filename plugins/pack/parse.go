@@ -158,7 +158,7 @@ func keyRemedy(name string) string {
 		table = strings.TrimSuffix(name, "."+last)
 	}
 	for _, k := range keys {
-		if lastOf(k.name) == last || k.name == last+"s" || k.name+"s" == last {
+		if own := lastOf(k.name); own == last || own == last+"s" || own+"s" == last {
 			return "did you mean " + k.name + "?"
 		}
 		if strings.TrimSuffix(strings.TrimSuffix(k.name, lastOf(k.name)), ".") == table {
