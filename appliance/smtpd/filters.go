@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"hauspost/appliance/envelope"
+	"hauspost/appliance/maillog"
 	"hauspost/appliance/reply"
 )
 
@@ -53,6 +54,9 @@ func (s *session) filterPeer(ctx context.Context) *reply.Reply {
 	})
 	if r = refusal(r); r != nil {
 		r = greeting(r)
+		for i := range runs {
+			s.srv.opt.Log.Emit("", maillog.Filtered{Run: runs[i]})
+		}
 		s.srv.record.Refused(nil, "CONNECT", remote.Addr().String(), r)
 		return r
 	}
@@ -81,7 +85,10 @@ func (s *session) filterSender(ctx context.Context) *reply.Reply {
 	}
 	runs, r := s.srv.opt.Filters.Mail(ctx, env)
 	env.Runs = append(env.Runs, runs...)
-	return refusal(r)
+	if r = refusal(r); r != nil {
+		s.tellFiltered(env.Runs)
+	}
+	return r
 }
 
 // filterRecipient asks the filters about one more recipient. What they say of
@@ -94,8 +101,18 @@ func (s *session) filterRecipient(ctx context.Context, rcpt envelope.Recipient) 
 	runs, r := s.srv.opt.Filters.Rcpt(ctx, env, rcpt)
 	if r = refusal(r); r == nil {
 		env.Runs = append(env.Runs, runs...)
+	} else {
+		s.tellFiltered(runs)
 	}
 	return r
+}
+
+// tellFiltered notes what the filters did that refuse. Of those that do not, the
+// envelope tells the Intake.
+func (s *session) tellFiltered(runs []envelope.Run) {
+	for i := range runs {
+		s.tx.Trace.Add(maillog.Filtered{Run: runs[i]})
+	}
 }
 
 // refusal takes a reply that refuses nothing for consent.
