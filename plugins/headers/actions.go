@@ -30,9 +30,8 @@ func (p *parser) action(r *rule) (a action, f *Fault) {
 		a.Kind, a.Stop = abi.Stop, abi.Quarantine
 		a.Detail = p.reason()
 	case p.take("reject"):
-		p.take("with")
 		a.Kind, a.Stop = abi.Stop, abi.Reject
-		a.Detail, f = p.argument("the words for the sender in quotes", words)
+		a.Detail = p.reason()
 	case p.take("discard"):
 		a.Kind, a.Stop = abi.Stop, abi.Discard
 		a.Detail = p.reason()
@@ -70,7 +69,7 @@ func (p *parser) argument(what string, check func(string) string) (string, *Faul
 	return v, nil
 }
 
-// reason reads words for people, if there are some.
+// reason reads words for the owner, if there are some.
 func (p *parser) reason() string {
 	if p.over() || p.now.kind != text || words(p.now.text) != "" {
 		return ""

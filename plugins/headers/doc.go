@@ -4,7 +4,7 @@
 //	if Subject contains "invoice" and From ends with "@shop.example" then file into "Shops"
 //	"our list": if List-Id is "<choir.example.org>" then file into "Choir", tag "$choir" and stop
 //	if not Date exists or Subject contains one of "WIN", "casino" then score 2.5 as LOOKS_ODD
-//	if client is "192.0.2.0/24" and size is larger than 10 MB then reject "Too large, please use the upload page"
+//	if client is "192.0.2.0/24" and size is larger than 10 MB then reject "large mail from there"
 //	always add field X-Rule-Seen "yes"
 //
 // The words may be in any case. A rule begins on a new line with if, always or
@@ -22,7 +22,7 @@
 //	          | ( "is larger than" | "is smaller than" ) number [ "KB" | "MB" | "GB" ]
 //	values    = text | ( "one of" | "any of" ) [ "(" ] text { "," text } [ ")" ]
 //	action    = "file into" text | "tag" text | "score" number [ "as" symbol ] | "add field" name text
-//	          | "quarantine" [ text ] | "reject" text | "discard" [ text ] | "copy to" text | "redirect to" text
+//	          | "quarantine" [ text ] | "reject" [ text ] | "discard" [ text ] | "copy to" text | "redirect to" text
 //	          | "require TLS" | "exempt" | "stop"
 //
 // A text stands in straight quotes; \" and \\ are a quote and a backslash in it.

@@ -106,12 +106,13 @@ func TestActions(t *testing.T) {
 	}{
 		{name: "all kinds", rules: `
 always then file into "Shops/Books", tag "$shop" and score -1.5 as GOOD_SHOP, add field X-Rule-A: "yes"
-always quarantine "looks odd", discard and exempt
+always quarantine "looks odd", discard and exempt, reject
 "my friends": always reject "Go away", copy to "a@example.net", redirect to "b@example.net"`,
 			want: []string{
 				"fileinto Shops/Books [RULE_1: rule 1 in line 2]", "tag $shop [RULE_1: rule 1 in line 2]",
 				"score -1.5 [GOOD_SHOP: rule 1 in line 2]", "addheader X-Rule-A yes [RULE_1: rule 1 in line 2]",
 				"quarantine [RULE_2: looks odd]", "discard [RULE_2: rule 2 in line 3]", "exempt [RULE_2: rule 2 in line 3]",
+				"reject [RULE_2: rule 2 in line 3]",
 				"reject [RULE_MY_FRIENDS: Go away]", `copy a@example.net [RULE_MY_FRIENDS: rule 3 "my friends" in line 4]`,
 				`redirect b@example.net [RULE_MY_FRIENDS: rule 3 "my friends" in line 4]`,
 			}},
@@ -205,7 +206,7 @@ func TestFaults(t *testing.T) {
 		{`always copy to "nobody"`, `rule 1, line 1, column 16: the text "nobody" is no mail address`},
 		{`always redirect to "a@b, c@d"`, `rule 1, line 1, column 20: the text "a@b, c@d" is no mail address`},
 		{`always file into "/A"`, `rule 1, line 1, column 18: the text "/A" is no mailbox; write mailboxes in others like "Shops/Books"`},
-		{`always reject`, `rule 1, line 1, column 14: expected the words for the sender in quotes, found the end of the rules`},
+		{`always reject "a	b"`, `rule 1, line 1, column 15: expected and or a comma before another action, or a new rule on a new line, found the text "a	b"`},
 		{`always require TLS`, `rule 1, line 1, column 8: only mail that goes out can be made to require TLS`},
 		{`if size contains "5" then exempt`, `rule 1, line 1, column 9: size is larger than or smaller than something`},
 		{`if Subject is larger than 5 then exempt`, `rule 1, line 1, column 12: only size can be larger or smaller than something`},
