@@ -20,7 +20,7 @@ plugins: $(BUNDLED) ## build the plugins that come with the program
 
 .SECONDEXPANSION:
 plugins/bundled/%.hauspost: $(GUESTS) go.mod $$(shell find plugins/$$* -type f ! -name plugin.wasm ! -name '*_test.go')
-	env -u GOARCH -u GOARM CGO_ENABLED=0 GOFLAGS=-buildvcs=false go run ./plugins/bundle plugins/$* $@
+	env -u GOOS -u GOARCH -u GOARM CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -buildvcs=false" go run ./plugins/bundle plugins/$* $@
 
 .PHONY: build
 build: plugins ## build bin/hauspost, static; GOARCH=arm64 or GOARCH=arm GOARM=7 for a Pi

@@ -1,10 +1,6 @@
-// Command my-plugin is a plugin for Hauspost: one function for each stage that
-// plugin.toml names. What it does is in rule.go, where it can be tested.
+// Command my-plugin is a plugin for Hauspost. What it does is in rule.go, where
+// it can be tested; stages.go says when.
 package main
 
-import "hauspost/plugins/sdk"
-
+// A plugin is never run as a program: the functions of stages.go are called.
 func main() {}
-
-//go:wasmexport on_message
-func onMessage() int32 { return sdk.Run(check) }
