@@ -110,9 +110,8 @@ func (p *plugin) compile(ctx context.Context, wasm []byte, cache string) error {
 }
 
 func (p *plugin) make(ctx context.Context, wasm []byte) error {
-	// One page more than the limit, see instance.resize.
-	config := wazero.NewRuntimeConfig().WithDebugInfoEnabled(false).WithCoreFeatures(api.CoreFeaturesV2).
-		WithMemoryLimitPages(uint32(uint64(p.load.Memory)/pageSize) + 1)
+	// The limit of memory is the allocator's alone, see instance.resize.
+	config := wazero.NewRuntimeConfig().WithDebugInfoEnabled(false).WithCoreFeatures(api.CoreFeaturesV2)
 	if p.cache != nil {
 		config = config.WithCompilationCache(p.cache)
 	}
