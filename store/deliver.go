@@ -108,7 +108,7 @@ func (g *group) place(b *Mailbox, o *op, p Place) (Placed, error) {
 	uid := b.UIDNext
 	err = g.emit(&op{kind: opPlace, mailbox: b.ID, uid: uid, msg: o.msg, id: o.id, flags: flags, size: o.size,
 		internal: at.Unix(), saved: now.Unix(), zone: int16(offset / 60), copied: o.copied})
-	return Placed{Owner: b.Owner, Mailbox: b.Name, MailboxID: b.ID, UIDValidity: b.UIDValidity, UID: uid, ModSeq: g.seq}, err
+	return Placed{Owner: b.Owner, Mailbox: b.Name, MailboxID: b.ID, UIDValidity: b.UIDValidity, UID: uid, ModSeq: g.seq, Msg: o.msg}, err
 }
 
 // systemFlags are the flags of RFC 9051 with their bits, in canonical case.

@@ -180,6 +180,8 @@ type Placed struct {
 	UIDValidity uint32
 	UID         uint32
 	ModSeq      uint64
+	// Msg is the row of the message in the index.
+	Msg int64
 }
 
 // Columns choose what Rows reads.

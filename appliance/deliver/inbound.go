@@ -34,6 +34,8 @@ type Options struct {
 	Policy func() Policy
 	// Wake tells the queue of new rows (aliases that lead elsewhere).
 	Wake func(rows []store.Queued)
+	// Told, if set, is called with what went into mailboxes. It must not wait.
+	Told func(Delivered)
 	// Hostname is the box's own name, for Received.
 	Hostname string
 	Log      maillog.Log
@@ -111,7 +113,8 @@ func (m *Staged) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, with: []func(*store.Tx) error{seen.with}}
+	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, told: o.Told, verdict: &seen.verdict,
+		with: []func(*store.Tx) error{seen.with}}
 	prefix := appendFields(traceHeader(m.env, o.Hostname, o.Now()), seen.verdict.Headers)
 	return c.run(ctx, m.content, prefix, r)
 }

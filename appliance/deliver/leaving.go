@@ -144,7 +144,7 @@ func (m *Submission) arrive(ctx context.Context) (*envelope.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.with = append(m.with, seen.with)
+	m.with, m.verdict = append(m.with, seen.with), &seen.verdict
 	return &seen.verdict, nil
 }
 

@@ -33,6 +33,8 @@ type OutboundOptions struct {
 	SentAfter func(ctx context.Context, account string) time.Duration
 	// Wake tells the queue of new rows.
 	Wake func(rows []store.Queued)
+	// Told, if set, is called with what went into mailboxes. It must not wait.
+	Told func(Delivered)
 	// Reports tells authors who asked for it (NOTIFY=SUCCESS) that people here
 	// have the message; what leaves the house is reported on by the queue.
 	Reports *Reports
@@ -121,6 +123,9 @@ type Submission struct {
 	selectors []string
 	// with is done in the commit that takes the message.
 	with []func(tx *store.Tx) error
+	// verdict is the last one: of the filters of what arrives, where they were
+	// asked.
+	verdict *envelope.Verdict
 }
 
 // Write takes the next octets of the content. Its errors are *reply.Reply.
@@ -170,7 +175,7 @@ func (m *Submission) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.with = append(m.with, m.by.With, seen.with)
+	m.with, m.verdict = append(m.with, m.by.With, seen.with), &seen.verdict
 
 	signature, err := m.sign()
 	if err != nil {
@@ -240,7 +245,7 @@ func (m *Submission) store(ctx context.Context, r *routes, signature []byte, fie
 		item.TLSOptional = m.header.TLSOptional && !item.RequireTLS
 	}
 	prefix := appendFields(submissionHeader(m.env, signature, o.Hostname, o.HideClient, o.Now()), fields)
-	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, with: m.with}
+	c := commit{store: o.Store, env: m.env, trace: m.trace, wake: o.Wake, told: o.Told, verdict: m.verdict, with: m.with}
 	if err := c.run(ctx, m.content, prefix, r); err != nil {
 		return err
 	}

@@ -82,6 +82,9 @@ type commit struct {
 	env   *envelope.Envelope
 	trace *maillog.Trace
 	wake  func([]store.Queued)
+	told  func(Delivered)
+	// verdict is what told is told.
+	verdict *envelope.Verdict
 	// with is done in the same commit; any of it may be nil.
 	with []func(tx *store.Tx) error
 }
@@ -138,6 +141,9 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 	}
 	if len(d.Queue) > 0 {
 		c.wake(d.Queue)
+	}
+	if c.told != nil && len(placed) > 0 {
+		c.told(c.delivered(id, content.Size()+int64(len(prefix)), r, placed))
 	}
 	before := len(c.trace.Entries())
 	for i, at := range placed {
