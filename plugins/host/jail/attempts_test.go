@@ -24,7 +24,7 @@ const (
 	works  outcome = iota
 	denied         // an error
 	killed         // SIGSYS
-	dies           // Go's end for want of memory
+	dies           // Go's end for want of memory, which has many ways
 )
 
 // guard is a wall in the way of an attempt: from a mode on, if a line of
@@ -120,12 +120,19 @@ var attempts = []attempt{
 	}, []guard{noLife, noFile}, false},
 	{"memory", func(place) error { return memory(unix.PROT_READ | unix.PROT_WRITE) }, []guard{{"64 MB of memory", entered, denied}}, false},
 	{"memory made writable", func(place) error { return memory(unix.PROT_NONE) }, []guard{{"64 MB of memory", entered, denied}}, false},
+	{"address space", func(place) error {
+		b, err := unix.Mmap(-1, 0, 500<<20, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+		if err == nil {
+			err = unix.Munmap(b)
+		}
+		return err
+	}, []guard{{"384 MB of address space", entered, denied}}, false},
 	{"heap", func(place) error {
-		b := make([]byte, 400<<20)
-		b[len(b)-1] = 1
-		runtime.KeepAlive(b)
+		// The first is let through where it fits into the space.
+		a, b := make([]byte, 300<<20), make([]byte, 300<<20)
+		a[0], b[0] = 1, 1
 		return nil
-	}, []guard{{"256 MB of address space", entered, dies}}, false},
+	}, []guard{{"64 MB of memory", entered, dies}}, false},
 }
 
 // expected is how an attempt ends behind walls.
@@ -141,6 +148,23 @@ func (a attempt) expected(m mode, w Walls) outcome {
 // lethal tells whether an attempt can end its process.
 func (a attempt) lethal() bool {
 	return len(a.guards) > 0 && a.guards[0].how > denied
+}
+
+// orders are ways to use the package.
+var orders = map[string]func(place) error{
+	"seal first": func(place) error { return Seal() },
+	"enter twice": func(p place) error {
+		_, err := Enter(Limits{Cache: p.Cache})
+		if err == nil {
+			_, err = Enter(Limits{Cache: p.Cache})
+		}
+		return err
+	},
+	"no cache": func(place) error { _, err := Enter(Limits{Cache: "/nowhere"}); return err },
+	"seal twice": func(place) error {
+		_, err := Enter(Limits{})
+		return errors.Join(err, Seal(), Seal())
+	},
 }
 
 func readFile(name string) error {

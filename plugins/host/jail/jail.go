@@ -14,18 +14,18 @@ import (
 // Limits is how much the process may use. A number that is 0 leaves the limit
 // as it is; one above what the process was started with is lowered to that.
 type Limits struct {
-	// Data is private writable memory in octets, whether it is used or not
-	// (RLIMIT_DATA). Mapping more of it, or making more of a mapping writable,
-	// fails with ENOMEM, which is how the memory of guests is held. The heap of
-	// Go counts, but the kernel lets it pass, because it grows over mappings of
-	// its own; what the runtime wants next to it then fails, and it ends the
-	// process, with status 2. A Go program starts with some 10 MB.
+	// Data is private writable memory in octets on top of what the process has
+	// when it enters (RLIMIT_DATA), whether it is used or not: the heap of Go
+	// and what guests have. Mapping more of it, or making more of a mapping
+	// writable, fails with ENOMEM. The heap of Go, which grows over mappings of
+	// its own, passes the limit once; the next time the runtime wants memory it
+	// ends the process, with status 2.
 	Data int64
 	// Space is address space in octets on top of what the process has when it
-	// enters (RLIMIT_AS), reserved memory of guests included: it holds the heap
-	// of Go, which grows by 64 MB at a time. Over it Go ends the process: "out
-	// of memory", status 2. It should be at least twice Data: close to it the
-	// kernel does not ask whether mappings may become writable.
+	// enters (RLIMIT_AS), what is reserved for guests included: no single
+	// allocation is larger. Over it Go ends the process with status 2. The heap
+	// takes it by 64 MB at a time, and it should be at least twice Data: close
+	// to it the kernel lets any mapping become writable.
 	Space int64
 	// Files is the number of descriptors (RLIMIT_NOFILE). A message that comes
 	// as a descriptor over the limit does not come at all.

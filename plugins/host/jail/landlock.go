@@ -30,7 +30,7 @@ func enterLandlock(w *Walls, l Limits) error {
 		files = "no files but the compile cache, and none while guests run"
 	}
 	if err := best.Restrict(rules...); err != nil {
-		return fmt.Errorf("Landlock: %w", err)
+		return fmt.Errorf("putting up Landlock: %w", err)
 	}
 	state.landlock = true
 	// A fault in the first kernels with version 6 has signals between threads
@@ -52,7 +52,7 @@ func enterLandlock(w *Walls, l Limits) error {
 // sealLandlock takes away the cache as well.
 func sealLandlock() error {
 	if err := best.Restrict(); err != nil {
-		return fmt.Errorf("Landlock: %w", err)
+		return fmt.Errorf("closing the cache by Landlock: %w", err)
 	}
 	return nil
 }

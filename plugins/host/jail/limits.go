@@ -12,32 +12,29 @@ import (
 // systems, emulators above all, that take a limit and forget it.
 func limit(w *Walls, l Limits) error {
 	var stand, lack []string
-	space := int64(0)
-	if l.Space > 0 {
-		used, err := addresses()
-		if err != nil {
-			return err
-		}
-		space = used + l.Space
+	space, data, err := used()
+	if err != nil {
+		return err
 	}
 	for _, r := range []struct {
 		which int
+		has   int64 // what the limit comes on top of
 		want  int64
 		none  bool // 0 means none at all, not that it stays as it is
 		words string
 	}{
-		{unix.RLIMIT_DATA, l.Data, false, octets(l.Data) + " of memory"},
-		{unix.RLIMIT_AS, space, false, octets(l.Space) + " of address space"},
-		{unix.RLIMIT_NOFILE, l.Files, false, fmt.Sprintf("%d open files", l.Files)},
-		{unix.RLIMIT_FSIZE, l.FileSize, false, octets(l.FileSize) + " a file"},
-		{unix.RLIMIT_CORE, 0, true, "no core dump"},
-		{unix.RLIMIT_MEMLOCK, 0, true, "no locked memory"},
-		{unix.RLIMIT_MSGQUEUE, 0, true, "no message queues"},
+		{unix.RLIMIT_DATA, data, l.Data, false, octets(l.Data) + " of memory"},
+		{unix.RLIMIT_AS, space, l.Space, false, octets(l.Space) + " of address space"},
+		{unix.RLIMIT_NOFILE, 0, l.Files, false, fmt.Sprintf("%d open files", l.Files)},
+		{unix.RLIMIT_FSIZE, 0, l.FileSize, false, octets(l.FileSize) + " a file"},
+		{unix.RLIMIT_CORE, 0, 0, true, "no core dump"},
+		{unix.RLIMIT_MEMLOCK, 0, 0, true, "no locked memory"},
+		{unix.RLIMIT_MSGQUEUE, 0, 0, true, "no message queues"},
 	} {
 		if r.want <= 0 && !r.none {
 			continue
 		}
-		if setLimit(r.which, r.want) {
+		if setLimit(r.which, r.has+r.want) {
 			stand = append(stand, r.words)
 		} else {
 			lack = append(lack, r.words)
@@ -66,17 +63,19 @@ func setLimit(which int, want int64) bool {
 	return err == nil && now.Cur <= n && now.Max <= n
 }
 
-// addresses is how much address space the process has, in octets.
-func addresses() (int64, error) {
+// used is how much address space and how much private writable memory the
+// process has, in octets: proc_pid_statm(5).
+func used() (space, data int64, err error) {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		return 0, fmt.Errorf("the size of the process: %w", err)
+		return 0, 0, fmt.Errorf("the size of the process: %w", err)
 	}
-	var pages int64
-	if _, err := fmt.Sscan(string(b), &pages); err != nil {
-		return 0, fmt.Errorf("the size of the process: %q: %w", b, err)
+	var n [6]int64
+	if _, err := fmt.Sscan(string(b), &n[0], &n[1], &n[2], &n[3], &n[4], &n[5]); err != nil {
+		return 0, 0, fmt.Errorf("the size of the process: %q: %w", b, err)
 	}
-	return pages * int64(os.Getpagesize()), nil
+	page := int64(os.Getpagesize())
+	return n[0] * page, n[5] * page, nil
 }
 
 // octets writes a size for people.

@@ -142,7 +142,7 @@ func enterSeccomp(w *Walls, _ Limits) error {
 // sealSeccomp leaves what guests need.
 func sealSeccomp() error {
 	if err := installTable(running(uint32(os.Getpid()))); err != nil {
-		return fmt.Errorf("seccomp: %w", err)
+		return fmt.Errorf("narrowing seccomp: %w", err)
 	}
 	return nil
 }
