@@ -9,4 +9,5 @@ apt-get update -q
 echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
 apt-get install -y -q --no-install-recommends \
 	swaks libnet-ssleay-perl libio-socket-ssl-perl curl ca-certificates isync offlineimap3 neomutt mutt \
-	fetchmail getmail6 msmtp php-cli postfix python3 python3-dkim python3-nacl tmux e2fsprogs util-linux strace
+	fetchmail getmail6 msmtp php-cli postfix python3 python3-dkim python3-nacl tmux e2fsprogs util-linux strace \
+	clang lld
