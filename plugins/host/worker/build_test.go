@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"hauspost/plugins/abi"
 	"hauspost/plugins/host/link"
 )
@@ -226,12 +228,14 @@ func withMessage(t testing.TB, raw string) *call {
 	return c
 }
 
+// fileOf gives an open file without a name and without seals.
 func fileOf(t testing.TB, s string) *os.File {
 	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "message"))
+	fd, err := unix.MemfdCreate("message", unix.MFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := os.NewFile(uintptr(fd), "message")
 	if _, err := f.WriteString(s); err != nil {
 		t.Fatal(err)
 	}

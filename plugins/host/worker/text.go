@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
 	"hauspost/plugins/abi"
@@ -62,6 +63,8 @@ func encodingOf(name string) encoding.Encoding {
 	switch name {
 	case "", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit":
 		return nil
+	case "utf-16":
+		return unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 	case "iso-8859-8-i", "iso-8859-8-e":
 		name = "iso-8859-8"
 	}
