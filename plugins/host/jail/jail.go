@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
 
@@ -83,8 +82,6 @@ func Enter(l Limits) (Walls, error) {
 	if err := unix.Chdir("/"); err != nil {
 		return w, fmt.Errorf("entering the jail: changing to /: %w", err)
 	}
-	// A file over its size shall be an error of one write.
-	signal.Ignore(unix.SIGXFSZ)
 	for _, step := range []func(*Walls, Limits) error{limit, unprivilege, uncap, enterLandlock, enterSeccomp} {
 		if err := step(&w, l); err != nil {
 			return w, fmt.Errorf("entering the jail: %w", err)
