@@ -44,6 +44,9 @@ type Box struct {
 	submit *submit.Server
 	relay  *relay.Client
 	spool  *sendmail.Picker
+	// plugins are the filters, after what they are told when mail was taken.
+	plugins *pluginChain
+	after   *afterwards
 	// http and https answer the certificate authority, in the mode acme.
 	http, https *answerer
 	sockets     []socket
@@ -81,6 +84,9 @@ func (b *Box) open(ctx context.Context) (err error) {
 	if b.core, err = openCore(ctx, b.dir, b.config, b.logger, b.relay); err != nil {
 		return err
 	}
+	b.plugins = newPluginChain(b.dir, b.config, b.core.store, b.dns, b.logger)
+	b.plugins.alarm = b.pluginAlarm
+	b.after = newAfterwards(b.plugins, b.keep)
 	if err := b.build(ctx); err != nil {
 		return ofDisk(b.dir, err)
 	}
@@ -90,7 +96,7 @@ func (b *Box) open(ctx context.Context) (err error) {
 	if b.admin, err = control.Listen(b.dir); err != nil {
 		return plainly(b.dir, err)
 	}
-	b.control = control.NewServer(&admin{dir: b.dir, version: b.version, config: b.config, box: b, core: b.core})
+	b.control = control.NewServer(&admin{dir: b.dir, version: b.version, config: b.config, box: b, core: b.core, filtering: b.plugins})
 	return nil
 }
 
@@ -109,7 +115,8 @@ func (b *Box) build(ctx context.Context) (err error) {
 		Hostname:        c.Hostname,
 		Addresses:       parsed(c.PublicAddresses, netip.ParseAddr),
 		Directory:       b.core.accounts,
-		Intake:          newInbound(b.core, c, log),
+		Intake:          b.newInbound(log),
+		Filters:         filters{b.plugins},
 		Names:           checked,
 		TLS:             b.certs.Config(),
 		Log:             log,
@@ -127,6 +134,7 @@ func (b *Box) build(ctx context.Context) (err error) {
 		PlaintextOnLoopback: c.IMAP.Plaintext == config.PlaintextLoopback,
 		Log:                 log,
 		Limits:              imapLimits(c),
+		Feedback:            b.after.feedback,
 	})
 	return b.buildOutgoing()
 }
@@ -177,6 +185,7 @@ func (b *Box) run(ctx context.Context, ready func() error) error {
 	}
 	serve("control", func() error { return b.control.Serve(b.admin) })
 	serving.Go(func() { b.housekeeping(ctx) })
+	serving.Go(func() { b.after.run(ctx) })
 	serving.Go(func() { b.certs.Run(ctx) })
 	b.runOutgoing(ctx, &serving, failed)
 	err := ready()
@@ -244,6 +253,9 @@ func (b *Box) housekeeping(ctx context.Context) {
 			b.logger.Warn("old traces could not be removed", "error", err.Error())
 		} else if n > 0 {
 			b.logger.Info("old traces were removed", "traces", n)
+		}
+		if err := b.core.store.PruneKeys(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			b.logger.Warn("keys of plugins that have expired could not be removed", "error", err.Error())
 		}
 		wait.Reset(24 * time.Hour)
 	}

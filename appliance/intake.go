@@ -3,7 +3,6 @@ package appliance
 import (
 	"context"
 
-	"hauspost/appliance/config"
 	"hauspost/appliance/deliver"
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
@@ -19,14 +18,16 @@ func (i intake) Stage(ctx context.Context, env *envelope.Envelope, trace *maillo
 	return i.in.Stage(ctx, env, trace)
 }
 
-func newInbound(core *core, c *config.Config, log maillog.Log) smtpd.Intake {
+func (b *Box) newInbound(log maillog.Log) smtpd.Intake {
 	return intake{deliver.NewInbound(deliver.Options{
-		Store:     core.store,
-		Directory: core.accounts,
-		Scanner:   deliver.NoFilters{},
-		Wake:      core.wake,
-		Hostname:  c.Hostname,
+		Store:     b.core.store,
+		Directory: b.core.accounts,
+		Scanner:   filters{b.plugins},
+		Policy:    b.plugins.Policy,
+		Wake:      b.core.wake,
+		Told:      b.after.delivered,
+		Hostname:  b.config.Hostname,
 		Log:       log,
-		MaxHops:   c.SMTP.MaxHops,
+		MaxHops:   b.config.SMTP.MaxHops,
 	})}
 }

@@ -24,7 +24,7 @@ import (
 // the queue; the relay was made before.
 func (b *Box) buildOutgoing() error {
 	c, log := b.config, maillog.Log{Logger: b.logger}
-	out := newOutbound(b.core, c, log)
+	out := b.newOutbound(log)
 	own, err := submissionTLS(b.dir, c, b.certs.Config())
 	if err != nil {
 		return err
@@ -83,7 +83,8 @@ func (b *Box) makeKeys(ctx context.Context) {
 }
 
 // newOutbound makes the path of submitted mail.
-func newOutbound(k *core, c *config.Config, log maillog.Log) *deliver.Outbound {
+func (b *Box) newOutbound(log maillog.Log) *deliver.Outbound {
+	k, c := b.core, b.config
 	o := deliver.OutboundOptions{
 		Store:      k.store,
 		Directory:  k.accounts,
@@ -91,7 +92,9 @@ func newOutbound(k *core, c *config.Config, log maillog.Log) *deliver.Outbound {
 		SentAfter:  sentAfter(k, c),
 		Wake:       k.wake,
 		Reports:    k.reports(c, log),
-		Scanner:    deliver.NoFilters{},
+		Scanner:    filters{b.plugins},
+		Policy:     b.plugins.Policy,
+		Told:       b.after.delivered,
 		Hostname:   c.Hostname,
 		HideClient: c.Submission.HideClient,
 		Log:        log,

@@ -1,11 +1,14 @@
 package appliance
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"hauspost/store"
 )
 
 // inMemory is the size up to which a message for plugins lies in memory;
@@ -59,4 +62,17 @@ func readOnly(f *os.File) (*os.File, error) {
 		return nil, err
 	}
 	return again, f.Close()
+}
+
+// storedFile gives a stored message to plugins, as it came in.
+func storedFile(ctx context.Context, dir string, s *store.Store, e store.Entry) (*os.File, error) {
+	return contentFile(dir, int64(e.Size), func(w io.Writer) error {
+		r, err := s.OpenContent(ctx, e)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = io.Copy(w, r)
+		return err
+	})
 }

@@ -31,7 +31,9 @@ func TestSpoolWithManyWrongRecipients(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := maillog.Log{}
-	in := &spoolIntake{core: core, out: newOutbound(core, c, log), reports: core.reports(c, log), config: c, log: log,
+	b := &Box{dir: dir, config: c, core: core, plugins: newPluginChain(dir, c, core.store, nil, slog.New(slog.DiscardHandler))}
+	b.after = newAfterwards(b.plugins, b.keep)
+	in := &spoolIntake{core: core, out: b.newOutbound(log), reports: core.reports(c, log), config: c, log: log,
 		keep: func(envelope.ID, []maillog.Entry) {}}
 	for name, n := range map[string]int{"drop/few": 3, "drop/many": 2000} {
 		m := &sendmail.Spooled{Name: name, User: "www-data", Via: "sendmail", Sender: envelope.MustAddress("anna@example.test"), Written: time.Now(),

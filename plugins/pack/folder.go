@@ -308,7 +308,8 @@ func (f *Folder) put(p *Package, granted Grants, source string) (Pin, error) {
 		return Pin{}, err
 	}
 	v := Pin{Version: p.Manifest.Version, SHA256: hex.EncodeToString(p.WasmSHA256[:]), Digest: hex.EncodeToString(p.Digest[:]),
-		Signer: KeyText(p.Signer), Source: source, Granted: granted, Installed: f.now().UTC().Truncate(time.Second)}
+		Signer: KeyText(p.Signer), Source: source, Granted: granted, Installed: f.now().UTC().Truncate(time.Second),
+		Stages: p.Manifest.Stages, OnFailure: p.Manifest.OnFailure}
 	path := f.Path(p.Manifest.ID, v)
 	if _, err := f.load(p.Manifest.ID, v); err == nil {
 		return v, nil // the version before, or what a crash has left: whole

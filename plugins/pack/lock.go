@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"hauspost/plugins/abi"
 )
 
 // lockName is the lock file of a Folder.
@@ -30,6 +32,10 @@ type Pin struct {
 	// Granted is what the owner grants it.
 	Granted   Grants
 	Installed time.Time
+	// Stages and OnFailure are those of its manifest. They are here so that a
+	// plugin whose files are damaged still counts as one that fails.
+	Stages    []abi.Stage
+	OnFailure string
 }
 
 // Entry is one installed plugin.
@@ -64,6 +70,8 @@ type (
 		Signer    string     `toml:"signer,omitempty"`
 		Source    string     `toml:"source"`
 		Installed time.Time  `toml:"installed"`
+		Stages    []string   `toml:"stages"`
+		OnFailure string     `toml:"on_failure"`
 		Granted   grantsForm `toml:"granted"`
 	}
 )
@@ -133,13 +141,25 @@ func (f pinForm) pin() (Pin, error) {
 	if err != nil {
 		return Pin{}, err
 	}
-	return Pin{Version: f.Version, SHA256: f.SHA256, Digest: f.Digest, Signer: f.Signer, Source: f.Source,
-		Granted: g, Installed: f.Installed}, nil
+	v := Pin{Version: f.Version, SHA256: f.SHA256, Digest: f.Digest, Signer: f.Signer, Source: f.Source,
+		Granted: g, Installed: f.Installed, OnFailure: f.OnFailure}
+	for _, name := range f.Stages {
+		s, ok := abi.ParseStage(name)
+		if !ok {
+			return Pin{}, fmt.Errorf("%q is no stage", name)
+		}
+		v.Stages = append(v.Stages, s)
+	}
+	return v, nil
 }
 
 func (v Pin) form() pinForm {
-	return pinForm{Version: v.Version, SHA256: v.SHA256, Digest: v.Digest, Signer: v.Signer, Source: v.Source,
-		Granted: v.Granted.form(), Installed: v.Installed}
+	f := pinForm{Version: v.Version, SHA256: v.SHA256, Digest: v.Digest, Signer: v.Signer, Source: v.Source,
+		Granted: v.Granted.form(), Installed: v.Installed, OnFailure: v.OnFailure}
+	for _, s := range v.Stages {
+		f.Stages = append(f.Stages, s.String())
+	}
+	return f
 }
 
 // isHex32 tells whether a text is 32 octets in lower-case hexadecimal digits.

@@ -1,0 +1,241 @@
+package appliance
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hauspost/appliance/config"
+	"hauspost/appliance/deliver"
+	"hauspost/appliance/resolver"
+	"hauspost/plugins/abi"
+	"hauspost/plugins/host"
+	"hauspost/plugins/pack"
+	"hauspost/store"
+)
+
+// pluginChain is the part of a box that runs its plugins: it carries what the
+// folder of packages and the owner's settings say to the host, and what the
+// host answers to those who ask. Without enabled plugins there is no worker.
+type pluginChain struct {
+	dir    string
+	config *config.Config
+	store  *store.Store
+	dns    *resolver.Resolver
+	logger *slog.Logger
+	now    func() time.Time
+	// alarm tells the owner of a plugin that keeps failing.
+	alarm func(plugin string, f host.Failure)
+
+	// reloading keeps reloads one after the other.
+	reloading sync.Mutex
+	host      atomic.Pointer[host.Host]
+	state     atomic.Pointer[chainState]
+}
+
+// chainState is what a reload found.
+type chainState struct {
+	policy deliver.Policy
+	// broken are enabled plugins that cannot be used: they fail for every
+	// message, so that their failure policy holds.
+	broken []broken
+	// timers are the intervals of plugins that have one.
+	timers map[string]time.Duration
+	// wrong says in words what is wrong with plugins, by ID.
+	wrong map[string]string
+}
+
+type broken struct {
+	id, version, problem string
+	stages               []abi.Stage
+	since                time.Time
+}
+
+func newPluginChain(dir string, c *config.Config, s *store.Store, dns *resolver.Resolver, logger *slog.Logger) *pluginChain {
+	p := &pluginChain{dir: dir, config: c, store: s, dns: dns, logger: logger, now: time.Now}
+	p.state.Store(&chainState{})
+	return p
+}
+
+// serves tells how many plugins are asked at a stage.
+func (p *pluginChain) serves(s abi.Stage) int {
+	n := 0
+	if h := p.host.Load(); h != nil {
+		n = h.Serves(s)
+	}
+	for _, b := range p.state.Load().broken {
+		if slices.Contains(b.stages, s) {
+			n++
+		}
+	}
+	return n
+}
+
+// Policy is the owner's settings for the decision, as they are now.
+func (p *pluginChain) Policy() deliver.Policy { return p.state.Load().policy }
+
+// call asks the plugins about an event.
+func (p *pluginChain) call(ctx context.Context, c host.Call) []host.Run {
+	var runs []host.Run
+	if h := p.host.Load(); h != nil {
+		runs = h.Call(ctx, c)
+	}
+	for _, b := range p.state.Load().broken {
+		if slices.Contains(b.stages, c.Event.Stage) && c.Only == nil {
+			runs = append(runs, host.Run{Plugin: b.id, Version: b.version,
+				Failure: &host.Failure{Kind: "load", Text: b.problem, Since: b.since}})
+		}
+	}
+	return runs
+}
+
+// reload implements filtering.
+func (p *pluginChain) reload(ctx context.Context) error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	folder, err := pack.OpenFolder(filepath.Join(p.dir, pluginsFolder), p.now)
+	if err != nil {
+		return err
+	}
+	entries, err := folder.List()
+	if err != nil {
+		return fmt.Errorf("reading which plugins there are: %w", err)
+	}
+	next := &chainState{policy: p.newPolicy(), timers: map[string]time.Duration{}, wrong: map[string]string{}}
+	var chain []host.Plugin
+	for _, e := range entries {
+		if !e.Enabled {
+			continue
+		}
+		owner := pluginConfig(p.config, e.ID)
+		pkg, err := folder.Load(e)
+		if err == nil {
+			var one host.Plugin
+			if one, err = hostPlugin(e, pkg, e.Granted, owner); err == nil {
+				chain = append(chain, one)
+				next.timers[e.ID] = one.Timer
+			}
+		}
+		next.add(e, owner, err, p.since(e.ID))
+		if err != nil {
+			p.logger.Error("a plugin cannot be used", "plugin", e.ID, "error", err.Error())
+		}
+	}
+	h := p.host.Load()
+	if h == nil && len(chain) > 0 {
+		if h, err = p.newHost(); err != nil {
+			return err
+		}
+	}
+	p.state.Store(next)
+	if h == nil {
+		return nil
+	}
+	p.host.Store(h)
+	if err := h.Use(ctx, chain); err != nil {
+		return fmt.Errorf("starting the plugins: %w", err)
+	}
+	return nil
+}
+
+// close ends the workers; calls under way have until ctx ends.
+func (p *pluginChain) close(ctx context.Context) error {
+	if h := p.host.Load(); h != nil {
+		return h.Close(ctx)
+	}
+	return nil
+}
+
+// since is when a broken plugin was first seen to be so.
+func (p *pluginChain) since(id string) time.Time {
+	for _, b := range p.state.Load().broken {
+		if b.id == id {
+			return b.since
+		}
+	}
+	return p.now()
+}
+
+func (p *pluginChain) newPolicy() deliver.Policy {
+	f := p.config.Filters
+	return deliver.Policy{
+		JunkAt: f.JunkAt, QuarantineAt: f.QuarantineAt, RejectAt: f.RejectAt, QuarantineAfter: time.Duration(f.QuarantineAfter),
+		Weights: map[string]float64{}, MaxPoints: map[string]float64{}, OnFailure: map[string]string{},
+	}
+}
+
+// add takes one enabled plugin into the state; err is why it cannot be used.
+func (s *chainState) add(e pack.Entry, owner config.Plugin, err error, since time.Time) {
+	weigh(&s.policy, owner, e.OnFailure)
+	if err == nil {
+		return
+	}
+	b := broken{id: e.ID, version: e.Version, problem: err.Error(), stages: e.Stages, since: since}
+	s.broken, s.wrong[e.ID] = append(s.broken, b), err.Error()
+}
+
+// weigh puts into a policy what the owner says of a plugin; where nothing is
+// said of failures, its own word holds.
+func weigh(policy *deliver.Policy, owner config.Plugin, onFailure string) {
+	if owner.OnFailure != "" {
+		onFailure = owner.OnFailure
+	}
+	policy.Weights[owner.ID], policy.MaxPoints[owner.ID], policy.OnFailure[owner.ID] = owner.Weight, owner.MaxPoints, onFailure
+}
+
+// hostPlugin makes of a package what the host runs.
+func hostPlugin(e pack.Entry, pkg *pack.Package, granted pack.Grants, owner config.Plugin) (host.Plugin, error) {
+	m := pkg.Manifest
+	settings, err := m.Resolve(ownerSettings(owner.Settings))
+	if err != nil {
+		return host.Plugin{}, fmt.Errorf("the settings in hauspost.toml: %w", err)
+	}
+	one := host.Plugin{
+		ID: m.ID, Version: m.Version, Stages: m.Stages, Timer: m.Timer, SHA256: pkg.WasmSHA256, Grants: granted, Limits: m.Limits, Settings: settings,
+		Wasm: func() (*os.File, error) { return wasmFile(pkg.Wasm) },
+	}
+	if n, err := hex.Decode(one.Seed[:], []byte(e.Seed)); e.Seed != "" && (err != nil || n != len(one.Seed)) {
+		return host.Plugin{}, errors.New("the seed in the lock file is damaged")
+	}
+	return one, nil
+}
+
+func (p *pluginChain) newHost() (*host.Host, error) {
+	command, err := workerCommand()
+	if err != nil {
+		return nil, err
+	}
+	services, err := map[string]host.Service(nil), error(nil)
+	if err != nil {
+		return nil, err
+	}
+	h, err := host.New(host.Options{
+		Command: command, Cache: filepath.Join(p.dir, pluginCache), Keys: pluginKeys{p.store}, DNS: pluginDNS{p.dns}, Services: services,
+		Logger: p.logger, Now: p.now, Parallel: parallel(p.config), Alarm: p.alarm,
+		MaxTime: time.Duration(p.config.Filters.Time), MaxMemory: int64(p.config.Filters.Memory),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the plugins: %w", err)
+	}
+	return h, nil
+}
+
+// pluginCache is where compiled plugins are, in the data folder.
+const pluginCache = "cache/plugins"
+
+// parallel is how many messages one worker looks at at the same time.
+func parallel(c *config.Config) int {
+	if c.Filters.Parallel > 0 {
+		return c.Filters.Parallel
+	}
+	return min(max(2*runtime.NumCPU(), 4), 16)
+}

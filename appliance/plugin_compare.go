@@ -1,0 +1,98 @@
+package appliance
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"hauspost/appliance/envelope"
+	"hauspost/plugins/abi"
+	"hauspost/plugins/host"
+)
+
+// record is what the plugin of run i was told from outside, and what others
+// were told of the DNS about the same message: a new plugin may ask the same. i
+// is negative for a plugin that did not run.
+func (p *past) record(i int) *host.Record {
+	all := &host.Record{Time: p.event.Time}
+	for n, run := range p.runs {
+		var r host.Record
+		if len(run.Record) == 0 || json.Unmarshal(run.Record, &r) != nil {
+			continue
+		}
+		if n == i {
+			all.Time, all.Seed, all.Services = r.Time, r.Seed, r.Services
+			all.DNS = append(slices.Clone(r.DNS), all.DNS...)
+		} else {
+			all.DNS = append(all.DNS, r.DNS...)
+		}
+	}
+	return all
+}
+
+// unrecorded tells whether a run asked what then does not answer.
+func unrecorded(run, then *host.Record) bool {
+	missing := slices.ContainsFunc(run.DNS, func(d host.DNSRecord) bool {
+		return !slices.ContainsFunc(then.DNS, func(t host.DNSRecord) bool { return t.Question == d.Question })
+	})
+	return missing || slices.ContainsFunc(run.Services, func(s host.ServiceRecord) bool {
+		return s.Errno == abi.ErrAgain && !slices.ContainsFunc(then.Services, func(t host.ServiceRecord) bool { return t.Request == s.Request })
+	})
+}
+
+// differences says in words what a plugin proposed then and does not now, and
+// the other way round.
+func differences(then, now *envelope.Run) []string {
+	list := []string{}
+	for _, e := range now.Effects {
+		if !slices.ContainsFunc(then.Effects, func(t envelope.Effect) bool { return proposal(t) == proposal(e) }) {
+			list = append(list, "now: "+proposal(e))
+		}
+	}
+	for _, e := range then.Effects {
+		if !slices.ContainsFunc(now.Effects, func(n envelope.Effect) bool { return proposal(n) == proposal(e) }) {
+			list = append(list, "no longer: "+proposal(e))
+		}
+	}
+	if then.Failure != now.Failure {
+		if now.Failure != "" {
+			list = append(list, fmt.Sprintf("now it fails: %s", now.Problem))
+		} else {
+			list = append(list, fmt.Sprintf("it failed then: %s", then.Problem))
+		}
+	}
+	return list
+}
+
+// proposal says in words what an effect proposes; not why, which may hold parts
+// of the mail.
+func proposal(e envelope.Effect) string {
+	parts := []string{string(e.Kind)}
+	if e.Symbol != "" {
+		parts = append(parts, e.Symbol)
+	}
+	if e.Kind == envelope.EffectScore {
+		parts = append(parts, fmt.Sprintf("%+.4g", e.Points))
+	}
+	if e.Name != "" {
+		parts = append(parts, e.Name+":")
+	}
+	if e.Argument != "" {
+		parts = append(parts, e.Argument)
+	}
+	if e.Recipient != "" {
+		parts = append(parts, "for "+e.Recipient)
+	}
+	return strings.Join(parts, " ")
+}
+
+// splitClient takes apart the client of a trace.
+func splitClient(s string) (address string, port int32) {
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return s, 0
+	}
+	return ap.Addr().Unmap().String(), int32(ap.Port())
+}
