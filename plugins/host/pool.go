@@ -296,16 +296,16 @@ func (p *pool) started(problem string) {
 func (p *pool) lookAfter() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	good := 0
+	serving := 0
 	for _, w := range p.workers {
 		if w.state != ready {
 			continue
 		}
-		if w.places == 0 && w.rss() > p.h.o.RSS {
+		if w.places == 0 && w.flown && w.rss() > p.h.o.RSS {
 			w.old = true
 		}
-		if !w.careful && w.tired() == 0 {
-			good++
+		if !w.careful {
+			serving++
 		}
 	}
 	for _, w := range p.workers {
@@ -315,16 +315,12 @@ func (p *pool) lookAfter() {
 		long := time.Since(w.idle) > keepIdle
 		switch {
 		case w.careful:
-			if long && good > 0 {
+			if long && serving > 0 {
 				w.kill("it is not needed")
 			}
-		case w.old:
-			if good > 0 {
-				w.kill("it held too much memory")
-			}
-		case long && good > 1:
-			good--
-			w.kill("it is not needed")
+		case serving > 1 && (w.old || long):
+			serving--
+			w.kill("it is not needed, or held too much memory")
 		}
 	}
 	p.ensure()

@@ -1,0 +1,116 @@
+package host
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestHistogram(t *testing.T) {
+	t.Parallel()
+	var h histogram
+	if h.quantile(0.5) != 0 {
+		t.Error("nothing has a median")
+	}
+	for _, d := range []time.Duration{-5, 0, time.Microsecond, 9 * time.Microsecond, 100 * time.Microsecond, 3 * time.Millisecond, time.Second, time.Minute, 24 * time.Hour} {
+		var h histogram
+		h.add(d)
+		got := h.quantile(0.99)
+		want := min(max(d, time.Microsecond/2), 8*time.Minute)
+		if f := float64(got) / float64(want); d > 3*time.Microsecond && (f < 0.85 || f > 1.15) {
+			t.Errorf("%v became %v", d, got)
+		}
+	}
+	for i := range 10000 {
+		h.add(time.Duration(i) * time.Microsecond)
+	}
+	// Of late: half of what came before 4096 more is forgotten each time.
+	if p := h.quantile(0.5); p < 6*time.Millisecond || p > 9*time.Millisecond {
+		t.Errorf("the median is %v", p)
+	}
+	if p := h.quantile(0.99); p < 8500*time.Microsecond || p > 11500*time.Microsecond {
+		t.Errorf("the 99th is %v", p)
+	}
+}
+
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1e9, 0)
+	var b breaker
+	call := func(failed bool) (asked, opened bool) {
+		ok, probe := b.ask(now)
+		return ok, ok && b.note(failed, probe, now)
+	}
+	for i := range 5 {
+		if ok, opened := call(true); !ok || opened != (i == 4) {
+			t.Fatalf("failure %d: asked %v, opened %v", i, ok, opened)
+		}
+	}
+	wait := 10 * time.Second
+	for range 9 {
+		now = now.Add(wait - time.Millisecond)
+		if ok, _ := call(true); ok {
+			t.Fatalf("it was asked before %v", wait)
+		}
+		now = now.Add(time.Millisecond)
+		if ok, _ := b.ask(now); !ok || b.state() != BreakerProbing {
+			t.Fatalf("it was not asked after %v", wait)
+		}
+		if ok, _ := b.ask(now); ok {
+			t.Fatal("two probes at a time")
+		}
+		if b.note(true, true, now) {
+			t.Fatal("a second alarm")
+		}
+		wait = min(2*wait, 10*time.Minute)
+	}
+	now = now.Add(wait)
+	b.ask(now)
+	b.unprobed(now)
+	if ok, _ := call(false); !ok || b.state() != BreakerClosed {
+		t.Fatal("a success does not close it")
+	}
+	// Every second one fails.
+	opened := false
+	for i := 0; i < 19 && !opened; i++ {
+		_, opened = call(i%2 == 0)
+	}
+	if !opened || b.state() != BreakerOpen {
+		t.Error("half of the last twenty failed, and it is still asked")
+	}
+}
+
+func TestBreakerOfAPlugin(t *testing.T) {
+	t.Parallel()
+	c := &clock{t: time.Unix(1e9, 0)}
+	var mu sync.Mutex
+	var alarms []string
+	h := newHost(t, Options{Now: c.now, Alarm: func(id string, f Failure) {
+		mu.Lock()
+		defer mu.Unlock()
+		alarms = append(alarms, id+" "+f.Kind)
+	}}, fakePlugin("a"), fakePlugin("b"))
+	for range 5 {
+		expect(t, h.Call(bgCtx, Call{Event: doing("a", "trap", "")}), "a:trap b")
+		c.advance(time.Second)
+	}
+	runs := h.Call(bgCtx, Call{Event: doing("", "", "")})
+	expect(t, runs, "a:breaker b")
+	if f := runs[0].Failure; !f.Since.Equal(time.Unix(1e9, 0)) {
+		t.Errorf("failing since %v", f.Since)
+	}
+	if got := strings.Join(alarms, ", "); got != "a trap" {
+		t.Errorf("alarms: %s", got)
+	}
+	if s := h.Status().Plugins[0]; s.Breaker != BreakerOpen || !s.Retry.Equal(time.Unix(1e9+14, 0)) || s.Failures[FailBreaker] != 1 {
+		t.Errorf("%+v", s)
+	}
+	// Replays do not ask the breaker.
+	expect(t, h.Call(bgCtx, Call{Event: doing("", "", ""), Replay: map[string]*Record{}}), "a b")
+	c.advance(10 * time.Second)
+	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a b")
+	if s := h.Status().Plugins[0]; s.Breaker != BreakerClosed || !s.Failing.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}
