@@ -26,6 +26,10 @@ import (
 var version = "development"
 
 func main() {
+	// Before all else: a worker must be small, and there quickly.
+	if len(os.Args) == 2 && os.Args[1] == appliance.WorkerCommand {
+		os.Exit(appliance.PluginWorker())
+	}
 	syscall.Umask(0o077) // nothing that a box writes is for others
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -92,7 +96,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.data, "data", os.Getenv("HAUSPOST_DATA"), "the data folder (or set HAUSPOST_DATA)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON for programs")
 	root.AddCommand(a.initCommand(), a.serveCommand(), a.demoCommand(), a.domainCommand(), a.accountCommand(),
-		a.aliasCommand(), a.queueCommand(), a.dkimCommand(), a.traceCommand(), a.logCommand(), a.statusCommand(), a.configCommand(),
+		a.aliasCommand(), a.queueCommand(), a.dkimCommand(), a.pluginCommand(), a.traceCommand(), a.logCommand(), a.statusCommand(), a.configCommand(),
 		a.sendmailCommand(), a.storeCommand(), a.versionCommand())
 	return root
 }

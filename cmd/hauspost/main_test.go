@@ -30,6 +30,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"hauspost/appliance"
 	"hauspost/appliance/config"
 	"hauspost/appliance/control"
 )
@@ -37,6 +38,11 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
+	// A box that runs in a script starts its workers from this program by the
+	// name under which it finds itself.
+	if len(os.Args) == 2 && os.Args[1] == appliance.WorkerCommand {
+		os.Exit(appliance.PluginWorker())
+	}
 	testscript.Main(m, map[string]func(){"hauspost": main, "sendmail": main, "mailq": main, "newaliases": main})
 }
 
@@ -58,6 +64,9 @@ func TestMain(m *testing.M) {
 //	nodns DIR                switch off the checks that ask the DNS
 //	nowhere DIR              lead all mail for others to a port where nothing listens
 //	set KEY = VALUE          set a key of box/hauspost.toml by its last name
+//	wasm DIR                 put a module into DIR that does nothing at on_message
+//	spoil FILE               change the last octet of a file
+//	addsettings FILE MORE    put the file MORE at the end of a file
 //	traceid                  set ID to the message that was stored last
 //	secret FILE              set SECRET to the last password in FILE
 //	nosecret DIR             want SECRET in no file of DIR
@@ -76,7 +85,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": code, "ports": ports, "up": up, "term": terminate, "systemd": systemd, "told": told, "shape": shape,
 			"send": send, "submit": submit, "tried": tried, "number": number, "fetch": fetch, "nodns": nodns, "nowhere": nowhere,
-			"set": set, "traceid": traceid,
+			"set": set, "traceid": traceid, "wasm": wasm, "spoil": spoil, "addsettings": addSettings,
 			"secret": secret, "nosecret": nosecret,
 		},
 		RequireExplicitExec: true,

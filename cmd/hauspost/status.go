@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,6 +51,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) {
 		fmt.Fprintf(w, "Mail\t%d messages in %d mailboxes, %s; %s free\n", s.Store.Messages, s.Store.Mailboxes,
 			about(s.Store.Bytes), about(s.Store.FreeBytes))
 		printQueueStatus(w, s.Queue, now)
+		printFilterStatus(w, s)
 		if !s.Running {
 			return
 		}
@@ -85,6 +87,43 @@ func printQueueStatus(w io.Writer, q control.QueueStatus, now time.Time) {
 	}
 	for i, d := range q.Failing {
 		fmt.Fprintf(w, "\t%s: %d waiting%s\n", lane{d.Destination, d.Via}, d.Waiting, trouble(&q.Failing[i], now))
+	}
+}
+
+// printFilterStatus tells of plugins, and of the walls around them.
+func printFilterStatus(w io.Writer, s control.Status) {
+	f := s.Filters
+	if f.Installed == 0 {
+		return
+	}
+	fmt.Fprintf(w, "Plugins\t%d installed, %d asked", f.Installed, f.Enabled)
+	if n := len(f.Workers); n > 0 {
+		var bytes int64
+		for _, worker := range f.Workers {
+			bytes += worker.Bytes
+		}
+		processes := "1 process"
+		if n > 1 {
+			processes = fmt.Sprintf("%d processes", n)
+		}
+		fmt.Fprintf(w, ", in %s of %s", processes, about(bytes))
+	}
+	if f.Restarts > 0 {
+		fmt.Fprintf(w, ", restarted %s", times(int(f.Restarts)))
+	}
+	fmt.Fprintln(w)
+	if len(f.Workers) > 0 {
+		worker := f.Workers[0]
+		fmt.Fprintf(w, "\twalls: %s\n", strings.Join(worker.Walls, ", "))
+		if len(worker.Missing) > 0 {
+			fmt.Fprintf(w, "\tMISSING on this system: %s\n", strings.Join(worker.Missing, ", "))
+		}
+		if worker.Interpreter {
+			fmt.Fprintln(w, "\tSLOW: plugins are not compiled on this machine, and run 30 to 90 times slower")
+		}
+	}
+	for _, p := range f.Problems {
+		fmt.Fprintf(w, "\tPROBLEM with %s: %s\n", p.ID, p.Text)
 	}
 }
 
