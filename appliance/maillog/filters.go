@@ -44,6 +44,13 @@ const (
 	saidText    = 120
 )
 
+// brief leaves out what is for the trace alone: what the filter was told from
+// outside, and what it wrote, which may be text of the mail.
+func (e Filtered) brief() Event {
+	e.Run.Record, e.Run.Log = nil, nil
+	return e
+}
+
 // Say implements Event. What the filter was told from outside is not said.
 func (e Filtered) Say() string {
 	r := &e.Run
@@ -71,9 +78,16 @@ func (e Filtered) Say() string {
 		fmt.Fprintf(&b, "; not taken: %s", list(r.Dropped, saidDropped, short))
 	}
 	if n := len(r.Log); n > 0 {
-		fmt.Fprintf(&b, "; %d lines of log, the last one: %s", n, short(r.Log[n-1]))
+		fmt.Fprintf(&b, "; wrote %s", lines(n))
 	}
 	return b.String()
+}
+
+func lines(n int) string {
+	if n == 1 {
+		return "1 line"
+	}
+	return strconv.Itoa(n) + " lines"
 }
 
 // stages are those that need to be said: the message itself is the rule.

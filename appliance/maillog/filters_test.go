@@ -3,6 +3,7 @@ package maillog
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestFilteredSays(t *testing.T) {
 				{Kind: envelope.EffectAddHeader, Name: "X-A", Argument: "b"}, {Kind: envelope.EffectRequireTLS}, {Kind: envelope.EffectExempt}}},
 		"filter v (0 ms): failed, it took too long, as it does since 2026-11-21 12:00 UTC": {Filter: "v", Failure: "timeout", Problem: "it took\r\n too\x1b long",
 			Failing: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)},
-		"filter v (0 ms): nothing to say; not taken: a, b, c, 1 more; 2 lines of log, the last one: end": {Filter: "v", Dropped: []string{"a", "b", "c", "d"}, Log: []string{"begin", "end"},
+		"filter v (0 ms): nothing to say; not taken: a, b, c, 1 more; wrote 2 lines": {Filter: "v", Dropped: []string{"a", "b", "c", "d"}, Log: []string{"begin", "end"},
 			Record: json.RawMessage(`"told"`)},
 	} {
 		if got := (Filtered{Run: r}).Say(); got != want {
@@ -71,5 +72,19 @@ func TestWaivedSays(t *testing.T) {
 		if got := e.Say(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// TestWhatFiltersWriteStaysOutOfTheLog: it may be text of the mail.
+func TestWhatFiltersWriteStaysOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	l := Log{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	e := l.Emit("id", Filtered{Run: envelope.Run{Filter: "f", Log: []string{"dear bob"}, Record: json.RawMessage(`{"dns":"told"}`)}})
+	if s := log.String(); strings.Contains(s, "dear bob") || strings.Contains(s, "told") || !strings.Contains(s, "wrote 1 line") {
+		t.Errorf("logged %s", s)
+	}
+	if s := string(e.Event); !strings.Contains(s, "dear bob") || !strings.Contains(s, "told") {
+		t.Errorf("traced %s", s)
 	}
 }

@@ -89,7 +89,13 @@ func (l Log) emit(id envelope.ID, ev Event) Entry {
 		if id != "" {
 			attrs = append(attrs, slog.String("id", string(id)))
 		}
-		attrs = append(attrs, slog.Any("event", e.Event))
+		logged := e.Event
+		if b, ok := ev.(interface{ brief() Event }); ok {
+			if short, err := json.Marshal(b.brief()); err == nil {
+				logged = short
+			}
+		}
+		attrs = append(attrs, slog.Any("event", logged))
 		l.Logger.LogAttrs(context.Background(), slog.LevelInfo, e.Say, attrs...)
 	}
 	return e

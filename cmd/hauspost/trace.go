@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -29,9 +30,25 @@ func (a *app) traceCommand() *cobra.Command {
 				table(w, "Message "+t.ID, func(w io.Writer) {
 					for _, e := range t.Entries {
 						fmt.Fprintf(w, "%s\t%s\t%s\n", e.At.Local().Format(clock), e.Step, e.Say)
+						for _, line := range wrote(e) {
+							fmt.Fprintf(w, "\t\t  | %s\n", line)
+						}
 					}
 				})
 			})
 		}),
 	}
+}
+
+// wrote gives the lines that a filter wrote about the message.
+func wrote(e control.TraceStep) []string {
+	var ev struct {
+		Run struct {
+			Log []string `json:"log"`
+		} `json:"run"`
+	}
+	if e.Step != "filtered" || json.Unmarshal(e.Event, &ev) != nil {
+		return nil
+	}
+	return ev.Run.Log
 }
