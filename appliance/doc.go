@@ -60,6 +60,22 @@
 //
 // # Filters
 //
-// deliver asks its Scanner between the checks and the decision, on both paths.
-// Plugins will be one; until then there is none, and the trace says so.
+//	plugins/pack   the packages in the data folder, and the lock file: what was
+//	               granted to whom
+//	pluginChain    makes of them and of the owner's settings the chain of the host
+//	plugins/host   starts workers, sends them one event for the whole chain,
+//	               kills what takes too long, judges what comes back
+//	plugins/host/worker
+//	               a process of its own in plugins/host/jail: runs the guests,
+//	               reads MIME, asks back for DNS, keys and services
+//	filters        shows the chain to deliver (on_message, on_submit) as its
+//	               Scanner and to smtpd (on_connect, on_mail, on_rcpt) as its
+//	               Filters
+//	deliver        Decide: scores, thresholds, stops, exemptions, failures; what
+//	               follows from it on each path
+//	afterwards     tells plugins of what is done: on_delivery, on_feedback (imapd
+//	               saw a person move mail to or from Junk), on_timer
+//
+// Without enabled plugins there is no worker, and nothing of this costs
+// anything.
 package appliance

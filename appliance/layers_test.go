@@ -29,6 +29,7 @@ type rule struct {
 const (
 	sqlite   = "modernc.org/sqlite"
 	wazero   = "github.com/tetratelabs/wazero"
+	psx      = "kernel.org/pub/linux/libs/security/libcap/psx"
 	landlock = "github.com/landlock-lsm/go-landlock"
 	gosmtp   = "github.com/emersion/go-smtp"
 	goimap   = "github.com/emersion/go-imap/v2"
@@ -133,6 +134,7 @@ var fences = map[string][]string{
 	miekgDNS:                           {"appliance/resolver/..."},
 	wazero:                             {"plugins/host/worker"},
 	landlock:                           {"plugins/host/jail"},
+	psx:                                {"plugins/host/jail"},
 	gosmtp:                             none,
 	"github.com/emersion/go-msgauth":   {"appliance/senderauth"},
 	bubbles:                            {"tui"},
