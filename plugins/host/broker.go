@@ -41,19 +41,20 @@ func (w *worker) ask(a *link.Ask, file *os.File) string {
 	f.asks.n++
 	f.pause()
 	b := &broker{h: w.p.h, step: f.steps[len(f.results)], asks: f.asks}
+	ctx := f.asking()
 	go func() {
 		if file != nil {
 			defer file.Close()
 		}
-		f.answer(a, b, file)
+		f.answer(ctx, a, b, file)
 	}()
 	return ""
 }
 
 // answer finds an answer and sends it.
-func (f *flight) answer(a *link.Ask, b *broker, file *os.File) {
+func (f *flight) answer(ctx context.Context, a *link.Ask, b *broker, file *os.File) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(f.ctx, brokerTime-b.asks.waited)
+	ctx, cancel := context.WithTimeout(ctx, brokerTime-b.asks.waited)
 	defer cancel()
 	errno, data := abi.ErrBudget, []byte(nil)
 	if b.asks.waited < brokerTime {
@@ -180,6 +181,7 @@ func (b *broker) lookups(ctx context.Context, data []byte) ([]byte, abi.Errno) {
 			b.asks.lookups++
 			asked[i] = true
 			*a = b.step.replay.answer(q)
+			a.Records = slices.Clone(a.Records)
 		case b.h.o.DNS == nil:
 			a.Status = int32(abi.ErrAgain)
 		default:
@@ -193,6 +195,7 @@ func (b *broker) lookups(ctx context.Context, data []byte) ([]byte, abi.Errno) {
 	for late := false; wait > 0 && !late; {
 		select {
 		case f := <-come:
+			f.Records = slices.Clone(f.Records) // they may be in a cache
 			reply.Answers[f.i] = f.Answer
 			wait--
 		case <-ctx.Done():
@@ -208,14 +211,15 @@ func (b *broker) lookups(ctx context.Context, data []byte) ([]byte, abi.Errno) {
 	return capped(reply.Append(nil))
 }
 
-// fit makes answers that do not fit into a reply say so.
+// fit makes answers UTF-8, and those that do not fit into a reply say so.
 func fit(reply *abi.DNSReply) {
 	size := 0
 	for i := range reply.Answers {
 		a := &reply.Answers[i]
 		n := 16
-		for _, r := range a.Records {
-			n += len(r) + 4
+		for j, r := range a.Records {
+			a.Records[j] = strings.ToValidUTF8(r, "\uFFFD")
+			n += len(a.Records[j]) + 4
 		}
 		if size+n > abi.MaxReply-16*abi.MaxQuestions {
 			*a = abi.Answer{Status: int32(abi.ErrTooBig)}

@@ -130,7 +130,7 @@ type call struct {
 
 // Call asks the plugins of the event's stage, in the order of the chain, and
 // gives one Run for each of them. It never fails as a whole: what failed is in
-// the runs. It returns when ctx does, at the latest.
+// the runs. It returns soon after ctx does, at the latest.
 func (h *Host) Call(ctx context.Context, c Call) []Run {
 	p, err := h.enter()
 	if err != nil || p == nil {

@@ -24,14 +24,17 @@ const (
 	fakeParent = "fake-parent"
 )
 
+// programs are what the test binary is besides.
+var programs = map[string]func() int{}
+
+func init() {
+	programs[fakeWorker] = func() int { return (&fake{answers: map[uint64]chan *link.Answer{}}).main() }
+	programs[fakeParent] = parentMain
+}
+
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case fakeWorker:
-			os.Exit((&fake{answers: map[uint64]chan *link.Answer{}}).main())
-		case fakeParent:
-			os.Exit(parentMain())
-		}
+	if len(os.Args) > 1 && programs[os.Args[1]] != nil {
+		os.Exit(programs[os.Args[1]]())
 	}
 	os.Exit(m.Run())
 }
@@ -106,7 +109,7 @@ func (k *fake) configure() bool {
 			fmt.Fprintln(os.Stderr, "dying\x1b[31m of it")
 			os.Exit(7)
 		case "never":
-			select {}
+			time.Sleep(time.Hour)
 		}
 		k.plugins = append(k.plugins, l)
 		r.Plugins = append(r.Plugins, loaded)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"hauspost/plugins/abi"
 )
 
 func TestHistogram(t *testing.T) {
@@ -106,10 +108,22 @@ func TestBreakerOfAPlugin(t *testing.T) {
 	if s := h.Status().Plugins[0]; s.Breaker != BreakerOpen || !s.Retry.Equal(time.Unix(1e9+14, 0)) || s.Failures[FailBreaker] != 1 {
 		t.Errorf("%+v", s)
 	}
+	// The owner does something about another plugin, then about this one.
+	if err := h.Use(bgCtx, []Plugin{fakePlugin("a")}); err != nil || h.Status().Plugins[0].Breaker != BreakerOpen {
+		t.Errorf("%v, the breaker is %s", err, h.Status().Plugins[0].Breaker)
+	}
+	other := fakePlugin("a")
+	other.Settings.List = []abi.Setting{{Name: "x", Values: []string{"y"}}}
+	if err := h.Use(bgCtx, []Plugin{other}); err != nil || h.Status().Plugins[0].Breaker != BreakerClosed {
+		t.Errorf("%v, the breaker is %s", err, h.Status().Plugins[0].Breaker)
+	}
+	for range 5 {
+		expect(t, h.Call(bgCtx, Call{Event: doing("a", "trap", "")}), "a:trap")
+	}
 	// Replays do not ask the breaker.
-	expect(t, h.Call(bgCtx, Call{Event: doing("", "", ""), Replay: map[string]*Record{}}), "a b")
+	expect(t, h.Call(bgCtx, Call{Event: doing("", "", ""), Replay: map[string]*Record{}}), "a")
 	c.advance(10 * time.Second)
-	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a b")
+	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a")
 	if s := h.Status().Plugins[0]; s.Breaker != BreakerClosed || !s.Failing.IsZero() {
 		t.Errorf("%+v", s)
 	}

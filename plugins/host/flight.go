@@ -42,6 +42,7 @@ type flight struct {
 	timer          *time.Timer
 	ended          time.Duration
 
+	// ctx is that of questions; nil before the first one.
 	ctx       context.Context
 	cancel    context.CancelFunc
 	asks      asks
@@ -70,11 +71,9 @@ func (k *call) fly(ctx context.Context, w *worker, steps []*step) *flight {
 		run.Chain[i] = link.Step{Plugin: w.numbers[s.index], Time: s.time, Seed: s.seed}
 	}
 	f := &flight{w: w, steps: steps, when: k.Event.Stage, done: make(chan struct{})}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
 	p.mu.Lock()
 	if w.state != ready {
 		f.end = endUnsent
-		f.cancel()
 		p.mu.Unlock()
 		return f
 	}
@@ -82,7 +81,6 @@ func (k *call) fly(ctx context.Context, w *worker, steps []*step) *flight {
 	f.id = w.lastID
 	run.ID = f.id
 	w.flights[f.id] = f
-	f.timer = time.AfterFunc(time.Hour, f.late)
 	f.step()
 	p.mu.Unlock()
 
@@ -109,7 +107,7 @@ func (k *call) fly(ctx context.Context, w *worker, steps []*step) *flight {
 	}
 	// The worker still has it; what comes of it is of no interest.
 	f.abandoned = true
-	f.cancel()
+	f.stopAsking()
 	go func() { _ = w.conn.Send(&link.Cancel{ID: f.id}) }()
 	return &flight{end: endCancelled, results: f.results[:len(f.results):len(f.results)]}
 }
@@ -142,6 +140,10 @@ func (f *flight) arm() {
 	next := f.plugin().hard
 	if !f.slow {
 		next = f.plugin().soft
+	}
+	if f.timer == nil {
+		f.timer = time.AfterFunc(next-f.used, f.late)
+		return
 	}
 	f.timer.Reset(next - f.used)
 }
@@ -192,12 +194,30 @@ func (f *flight) land(end int) {
 	f.landed, f.end = true, end
 	f.ended = time.Since(f.began)
 	f.timer.Stop()
-	f.cancel()
+	f.stopAsking()
 	f.quick()
 	f.w.flown = true
 	delete(f.w.flights, f.id)
 	f.w.p.free(f.w)
 	close(f.done)
+}
+
+// asking gives the context of its questions.
+func (f *flight) asking() context.Context {
+	if f.ctx == nil {
+		f.ctx, f.cancel = context.WithCancel(context.Background())
+		if f.abandoned {
+			f.cancel()
+		}
+	}
+	return f.ctx
+}
+
+// stopAsking takes questions back.
+func (f *flight) stopAsking() {
+	if f.cancel != nil {
+		f.cancel()
+	}
 }
 
 // result takes the result of a step.

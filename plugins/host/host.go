@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -106,7 +107,7 @@ type Host struct {
 	pool   *pool
 	pools  map[*pool]bool
 	closed bool
-	// idle is closed and replaced when a pool has ended.
+	// changed is closed and replaced when a pool has ended.
 	changed chan struct{}
 	stop    chan struct{}
 	done    chan struct{}
@@ -165,8 +166,8 @@ func or[T int | int64 | time.Duration](v, otherwise T) T {
 // Use makes plugins the chain, in their order. It returns when a worker has
 // loaded it, or cannot; the chain is used in both cases, and calls say what is
 // wrong. Plugins that cannot be loaded are told in Status and by their runs,
-// the others go on. Figures and breakers of plugins whose module stays the same
-// are kept.
+// the others go on. The figures of plugins whose module stays the same are
+// kept, and their breakers where nothing else about them changed either.
 func (h *Host) Use(ctx context.Context, plugins []Plugin) error {
 	h.using.Lock()
 	defer h.using.Unlock()
@@ -224,12 +225,23 @@ func (h *Host) newPool(plugins []Plugin, old *pool) (*pool, error) {
 			for _, was := range old.plugins {
 				if was.ID == q.ID && was.SHA256 == q.SHA256 {
 					now.figures = was.figures
+					now.changed(&was.Plugin)
 				}
 			}
 		}
 		p.plugins = append(p.plugins, now)
 	}
 	return p, nil
+}
+
+// changed gives a plugin another chance whose owner did something about it.
+func (q *plugin) changed(was *Plugin) {
+	if reflect.DeepEqual(q.Settings, was.Settings) && reflect.DeepEqual(q.Grants, was.Grants) && q.Limits == was.Limits {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.breaker = breaker{}
 }
 
 // Serves tells how many plugins have to be asked at a stage. It costs next to

@@ -72,7 +72,11 @@ func (p *pool) end() {
 	for _, w := range p.workers {
 		w.kill("the host is done with it")
 	}
-	p.refuse(&Failure{Kind: FailBusy, Text: "the host of the plugins is closed", innocent: true})
+	p.refuse(closing())
+}
+
+func closing() *Failure {
+	return &Failure{Kind: FailBusy, Text: ErrClosed.Error()}
 }
 
 // acquire gives a place in a worker, which the flight or release gives back.
@@ -87,7 +91,11 @@ func (p *pool) acquire(ctx context.Context, careful bool) (*worker, *Failure) {
 		return w, nil
 	}
 	queue := p.queue(careful)
-	if len(*queue) >= p.h.o.Queue || p.ended {
+	if p.ended {
+		p.mu.Unlock()
+		return nil, closing()
+	}
+	if len(*queue) >= p.h.o.Queue {
 		p.mu.Unlock()
 		return nil, &Failure{Kind: FailBusy, Text: "too many messages wait for the plugins"}
 	}

@@ -106,6 +106,28 @@ func TestDeathOfAWorker(t *testing.T) {
 	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a b")
 }
 
+// TestInnocents: who was in a worker that is killed for another's sake is done
+// again, once.
+func TestInnocents(t *testing.T) {
+	t.Parallel()
+	plugins := fakePlugins(10*time.Second, "a", "b")
+	plugins[0].Limits.Time = 300 * time.Millisecond
+	keys := &fakeKeys{}
+	h := newHost(t, Options{Parallel: 5, Keys: keys}, plugins...)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() { expect(t, h.Call(bgCtx, Call{Event: doing("b", "slow", "600ms")}), "a b") })
+	}
+	wait(t, "the slow ones are under way", func() bool { return h.Status().Workers[0].Busy == 4 })
+	expect(t, h.Call(bgCtx, Call{Event: doing("a", "hang", "")}), "a:timeout b")
+	wg.Wait()
+	for _, s := range h.Status().Plugins {
+		if s.Calls != 5 || s.Failures[FailWorker] != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 func TestKilledByHand(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, Options{Parallel: 8}, fakePlugins(10*time.Second, "a", "b")...)
