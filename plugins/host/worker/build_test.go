@@ -179,6 +179,9 @@ func loadOf(wasm []byte) *link.Load {
 	}
 }
 
+// testPages are those of this process.
+var testPages = sync.OnceValue(openPages)
+
 // started makes a plugin that is ready.
 func started(t testing.TB, wasm []byte) *plugin {
 	t.Helper()
@@ -192,7 +195,7 @@ func startedAs(t testing.TB, wasm []byte, load *link.Load) *plugin {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.close)
-	if err := p.start(context.Background()); err != nil {
+	if err := p.start(context.Background(), testPages()); err != nil {
 		t.Fatal(err)
 	}
 	return p

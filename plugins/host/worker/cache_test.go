@@ -26,14 +26,14 @@ func compiled(t *testing.T, cache string) string {
 	return found
 }
 
-func loadCached(t *testing.T, wasm []byte, cache string) {
+func loadCached(t testing.TB, wasm []byte, cache string) {
 	t.Helper()
 	p, err := newPlugin(context.Background(), loadOf(wasm), wasm, cache)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.close()
-	if err := p.start(context.Background()); err != nil {
+	if err := p.start(context.Background(), testPages()); err != nil {
 		t.Fatal(err)
 	}
 	if f := once(t, p, testCall()); f != nil {

@@ -117,7 +117,7 @@ func TestLargeMessages(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	var raw strings.Builder
 	raw.WriteString("Content-Type: multipart/mixed; boundary=b\r\n\r\n")
-	for range 6 {
+	for range 3 {
 		raw.WriteString("--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n")
 		raw.WriteString(base64.StdEncoding.EncodeToString(data) + "\r\n")
 	}
@@ -134,11 +134,9 @@ func TestLargeMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []*content{newContent(sealed), newSample(t, raw.String())} {
-		for range 2 {
-			for part := int32(1); part <= 6; part++ {
-				if b, errno := c.view(part, abi.Text); errno != 0 || !bytes.Equal(b, data) {
-					t.Fatal(part, errno, len(b))
-				}
+		for _, part := range []int32{1, 2, 3, 1} {
+			if b, errno := c.view(part, abi.Text); errno != 0 || !bytes.Equal(b, data) {
+				t.Fatal(part, errno, len(b))
 			}
 		}
 		if c.used > viewBudget {

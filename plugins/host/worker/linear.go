@@ -13,7 +13,7 @@ import (
 // limit, of which only the front can be used. The range never moves.
 //
 // Over an image (see image) it is a private mapping of it: pages are shared by
-// all instances until one writes to them, and setting back drops those pages.
+// all instances until one writes to them, and only those are set back.
 type linear struct {
 	all []byte
 	// limit is how large it may become, open how much can be read and written,
@@ -26,15 +26,18 @@ type linear struct {
 	refused bool
 	// from is the image that is mapped into the front, nil for none.
 	from *image
+	// pages may be nil; room is for its use.
+	pages *pages
+	room  []int
 }
 
 // newLinear reserves addresses, which takes no memory.
-func newLinear(limit uint64) (*linear, error) {
+func newLinear(limit uint64, pages *pages) (*linear, error) {
 	all, err := unix.Mmap(-1, 0, int(limit), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("reserving %d KB for the memory of an instance: %w", limit>>10, err)
 	}
-	return &linear{all: all, limit: limit}, nil
+	return &linear{all: all, limit: limit, pages: pages}, nil
 }
 
 // Allocate implements experimental.MemoryAllocator for the one memory that an
@@ -80,8 +83,10 @@ func (l *linear) restore(im *image) error {
 			return err
 		}
 		l.from, l.open = im, max(l.open, size)
-	} else if err := l.drop(0, size); err != nil {
-		return err
+	} else if !l.pages.rewrite(l.all[:size], im.view, &l.room) {
+		if err := l.drop(0, size); err != nil {
+			return err
+		}
 	}
 	if l.open > size {
 		return l.drop(size, l.open)
@@ -101,6 +106,8 @@ func (l *linear) drop(from, to uint64) error {
 type image struct {
 	file *os.File
 	size int
+	// view is its content, where the image is one of an instance.
+	view []byte
 }
 
 // newImage keeps a copy of b, which is not empty. Pages of zeros take no room.
@@ -154,4 +161,18 @@ func (im *image) mapOver(all []byte) error {
 	return nil
 }
 
-func (im *image) close() { _ = im.file.Close() }
+// look makes the content readable in view.
+func (im *image) look() error {
+	var err error
+	if im.view, err = unix.Mmap(int(im.file.Fd()), 0, im.size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+		return fmt.Errorf("mapping the image of an instance: %w", err)
+	}
+	return nil
+}
+
+func (im *image) close() {
+	if im.view != nil {
+		_ = unix.Munmap(im.view)
+	}
+	_ = im.file.Close()
+}

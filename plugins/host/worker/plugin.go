@@ -24,6 +24,7 @@ const bootTime = int64(time.Second)
 // plugin is one loaded module with its instances that wait for work.
 type plugin struct {
 	load     *link.Load
+	pages    *pages
 	runtime  wazero.Runtime
 	code     wazero.CompiledModule
 	cache    wazero.CompilationCache
@@ -154,8 +155,9 @@ func (p *plugin) flush() {
 }
 
 // start makes the first instance, and of it the image of all others. This is
-// when code of the plugin runs first.
-func (p *plugin) start(ctx context.Context) error {
+// when code of the plugin runs first. pages may be nil.
+func (p *plugin) start(ctx context.Context, pages *pages) error {
+	p.pages = pages
 	i, err := p.boot(ctx)
 	if err != nil {
 		return err
@@ -163,7 +165,10 @@ func (p *plugin) start(ctx context.Context) error {
 	p.size = int64(i.mod.Memory().Size())
 	if p.pooled && p.size > 0 {
 		memory, _ := i.mod.Memory().Read(0, uint32(p.size))
-		if p.image, err = newImage(memory); err != nil {
+		if p.image, err = newImage(memory); err == nil {
+			err = p.image.look()
+		}
+		if err != nil {
 			i.close()
 			return err
 		}
@@ -245,7 +250,7 @@ func (p *plugin) boot(ctx context.Context) (*instance, error) {
 
 // instantiate makes an instance that has not started.
 func (p *plugin) instantiate(ctx context.Context, c *call) (i *instance, err error) {
-	memory, err := newLinear(p.limit)
+	memory, err := newLinear(p.limit, p.pages)
 	if err != nil {
 		return nil, err
 	}

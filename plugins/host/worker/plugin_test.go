@@ -252,7 +252,7 @@ func TestFailureAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	if err := p.start(context.Background()); err == nil || !strings.Contains(err.Error(), "fails when it starts: unreachable") {
+	if err := p.start(context.Background(), testPages()); err == nil || !strings.Contains(err.Error(), "fails when it starts: unreachable") {
 		t.Error(err)
 	}
 }

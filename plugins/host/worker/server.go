@@ -27,6 +27,7 @@ type walls struct {
 type server struct {
 	conn    *link.Conn
 	plugins []*plugin
+	pages   *pages
 	garbage collector
 
 	mu    sync.Mutex
@@ -102,6 +103,7 @@ func (s *server) prepare(ctx context.Context, config *link.Configure, w walls) (
 			cache, missing = "", []string{"cache: plugins are compiled at each start, as " + err.Error()}
 		}
 	}
+	s.pages = openPages()
 	stand, err := w.enter(jail.Limits{Data: config.Memory, Files: maxFiles, FileSize: maxFileSize, Cache: cache})
 	if err != nil {
 		return nil, err
@@ -140,7 +142,7 @@ func (s *server) prepare(ctx context.Context, config *link.Configure, w walls) (
 		}
 		began := time.Now()
 		loaded := &ready.Plugins[n]
-		if err := p.start(ctx); err != nil {
+		if err := p.start(ctx, s.pages); err != nil {
 			loaded.Error = words(err)
 			p.close()
 			s.plugins[n] = nil
