@@ -87,6 +87,7 @@ func (b *Box) open(ctx context.Context) (err error) {
 	b.plugins = newPluginChain(b.dir, b.config, b.core.store, b.dns, b.logger)
 	b.plugins.alarm = b.pluginAlarm
 	b.after = newAfterwards(b.plugins, b.keep)
+	b.plugins.begin()
 	if err := b.build(ctx); err != nil {
 		return ofDisk(b.dir, err)
 	}
@@ -159,6 +160,13 @@ func (b *Box) close() error {
 	}
 	if b.core == nil {
 		return nil
+	}
+	if b.plugins != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := b.plugins.close(ctx); err != nil {
+			b.logger.Warn("plugins were cut off", "error", err.Error())
+		}
 	}
 	if err := b.core.store.Close(); err != nil {
 		return fmt.Errorf("closing the store: %w", err)

@@ -102,13 +102,65 @@ func (p *pluginChain) call(ctx context.Context, c host.Call) []host.Run {
 func (p *pluginChain) reload(ctx context.Context) error {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
-	folder, err := pack.OpenFolder(filepath.Join(p.dir, pluginsFolder), p.now)
+	next, chain, err := p.load()
 	if err != nil {
 		return err
 	}
+	h, err := p.hostFor(chain)
+	if err != nil {
+		return err
+	}
+	if h != nil {
+		err = h.Use(ctx, chain)
+	}
+	p.take(next, h)
+	if err != nil {
+		return fmt.Errorf("starting the plugins: %w", err)
+	}
+	return nil
+}
+
+// begin is the first reload. It does not wait for the plugins to have started:
+// mail does. Where nobody knows which plugins there are, mail is put off.
+func (p *pluginChain) begin() {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	next, chain, err := p.load()
+	var h *host.Host
+	if err == nil {
+		h, err = p.hostFor(chain)
+	}
+	if err == nil && h != nil {
+		err = h.Begin(chain)
+	}
+	if err != nil {
+		p.logger.Error("the plugins could not be started, and mail is put off: see `hauspost plugin list`", "error", err.Error())
+		next, h = &chainState{policy: p.newPolicy(), wrong: map[string]string{allPlugins: err.Error()}}, nil
+		next.policy.OnFailure[allPlugins] = pack.Tempfail
+		next.broken = []broken{{id: allPlugins, problem: err.Error(), stages: []abi.Stage{abi.OnMessage, abi.OnSubmit}, since: p.now()}}
+	}
+	p.take(next, h)
+}
+
+// allPlugins stands for the plugins of a box that cannot know which ones it has.
+const allPlugins = "(all plugins)"
+
+func (p *pluginChain) take(next *chainState, h *host.Host) {
+	p.state.Store(next)
+	if h != nil {
+		p.host.Store(h)
+	}
+}
+
+// load reads which plugins there are.
+func (p *pluginChain) load() (*chainState, []host.Plugin, error) {
+	folder, err := pack.OpenFolder(filepath.Join(p.dir, pluginsFolder), p.now)
+	if err != nil {
+		return nil, nil, err
+	}
 	entries, err := folder.List()
 	if err != nil {
-		return fmt.Errorf("reading which plugins there are: %w", err)
+		return nil, nil, err
 	}
 	next := &chainState{policy: p.newPolicy(), timers: map[string]time.Duration{}, wrong: map[string]string{}}
 	var chain []host.Plugin
@@ -117,34 +169,28 @@ func (p *pluginChain) reload(ctx context.Context) error {
 			continue
 		}
 		owner := pluginConfig(p.config, e.ID)
+		var one host.Plugin
 		pkg, err := folder.Load(e)
 		if err == nil {
-			var one host.Plugin
-			if one, err = hostPlugin(e, pkg, e.Granted, owner); err == nil {
-				chain = append(chain, one)
-				next.timers[e.ID] = one.Timer
-			}
+			one, err = hostPlugin(e, pkg, e.Granted, owner)
 		}
-		next.add(e, owner, err, p.since(e.ID))
-		if err != nil {
+		if err == nil {
+			chain = append(chain, one)
+			next.timers[e.ID] = one.Timer
+		} else {
 			p.logger.Error("a plugin cannot be used", "plugin", e.ID, "error", err.Error())
 		}
+		next.add(e, owner, err, p.since(e.ID))
 	}
-	h := p.host.Load()
-	if h == nil && len(chain) > 0 {
-		if h, err = p.newHost(); err != nil {
-			return err
-		}
+	return next, chain, nil
+}
+
+// hostFor gives the host of a chain, nil where none was needed so far.
+func (p *pluginChain) hostFor(chain []host.Plugin) (*host.Host, error) {
+	if h := p.host.Load(); h != nil || len(chain) == 0 {
+		return h, nil
 	}
-	p.state.Store(next)
-	if h == nil {
-		return nil
-	}
-	p.host.Store(h)
-	if err := h.Use(ctx, chain); err != nil {
-		return fmt.Errorf("starting the plugins: %w", err)
-	}
-	return nil
+	return p.newHost()
 }
 
 // close ends the workers; calls under way have until ctx ends.

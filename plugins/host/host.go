@@ -166,32 +166,48 @@ func or[T int | int64 | time.Duration](v, otherwise T) T {
 // Use makes plugins the chain, in their order. It returns when a worker has
 // loaded it, or cannot; the chain is used in both cases, and calls say what is
 // wrong. Plugins that cannot be loaded are told in Status and by their runs,
-// the others go on. The figures of plugins whose module stays the same are
-// kept, and their breakers where nothing else about them changed either.
+// the others go on. Figures and breakers of plugins whose module stays the same
+// are kept.
 func (h *Host) Use(ctx context.Context, plugins []Plugin) error {
 	h.using.Lock()
 	defer h.using.Unlock()
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
-		return ErrClosed
-	}
-	old := h.pool
-	h.mu.Unlock()
-
-	p, err := h.newPool(plugins, old)
+	p, err := h.newPool(plugins)
 	if err != nil {
 		return err
 	}
 	if len(plugins) > 0 {
 		err = p.begin(ctx)
 	}
+	if closed := h.publish(p); closed != nil {
+		return closed
+	}
+	return err
+}
+
+// Begin is Use that does not wait: calls wait for the worker, as long as calls
+// wait for one.
+func (h *Host) Begin(plugins []Plugin) error {
+	h.using.Lock()
+	defer h.using.Unlock()
+	p, err := h.newPool(plugins)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.ensure()
+	p.mu.Unlock()
+	return h.publish(p)
+}
+
+// publish has calls from now on use p.
+func (h *Host) publish(p *pool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		p.end()
 		return ErrClosed
 	}
+	old := h.pool
 	h.pool, h.pools[p] = p, true
 	var serves [abi.OnTimer + 1]int
 	for _, q := range p.plugins {
@@ -203,11 +219,17 @@ func (h *Host) Use(ctx context.Context, plugins []Plugin) error {
 	if old != nil {
 		h.leaveLocked(old)
 	}
-	return err
+	return nil
 }
 
 // newPool makes a pool of a chain. It is in use by the Host itself.
-func (h *Host) newPool(plugins []Plugin, old *pool) (*pool, error) {
+func (h *Host) newPool(plugins []Plugin) (*pool, error) {
+	h.mu.Lock()
+	old, closed := h.pool, h.closed
+	h.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
 	p := &pool{h: h, users: 1, tried: make(chan struct{})}
 	for _, q := range plugins {
 		if slices.ContainsFunc(p.plugins, func(have *plugin) bool { return have.ID == q.ID }) {

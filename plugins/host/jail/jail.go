@@ -102,7 +102,10 @@ func Seal() error {
 	case state.sealed:
 		return nil
 	}
-	if state.landlock {
+	// In a program that is linked with C the library reaches all threads in a
+	// way that seccomp has closed already, and would wait for ever; there
+	// seccomp alone closes the cache.
+	if state.landlock && !(withC && state.seccomp) {
 		if err := sealLandlock(); err != nil {
 			return fmt.Errorf("sealing the jail: %w", err)
 		}
