@@ -3,10 +3,13 @@ package appliance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"hauspost/appliance/config"
 	"hauspost/appliance/resolver"
 	"hauspost/plugins/abi"
+	"hauspost/plugins/host"
 	"hauspost/store"
 )
 
@@ -80,4 +83,17 @@ func (d pluginDNS) Lookup(ctx context.Context, q abi.Question) abi.Answer {
 		return abi.Answer{Status: int32(abi.ErrInvalid)}
 	}
 	return abi.Answer{Status: int32(abi.ErrAgain)}
+}
+
+// pluginServices makes the services of the owner's file.
+func pluginServices(c *config.Config) (map[string]host.Service, error) {
+	services := map[string]host.Service{}
+	for _, s := range c.Services {
+		one, err := host.NewService(s.Kind, host.ServiceOptions{Address: s.Address, Timeout: time.Duration(s.Timeout), MaxSize: int64(s.MaxSize)})
+		if err != nil {
+			return nil, fmt.Errorf("the service %s in hauspost.toml: %w", s.Name, err)
+		}
+		services[s.Name] = one
+	}
+	return services, nil
 }

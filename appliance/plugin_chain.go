@@ -260,7 +260,7 @@ func (p *pluginChain) newHost() (*host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	services, err := map[string]host.Service(nil), error(nil)
+	services, err := pluginServices(p.config)
 	if err != nil {
 		return nil, err
 	}

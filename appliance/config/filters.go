@@ -130,7 +130,7 @@ var filterKeys = []key{
 	text("service.address", "Where it is: \"unix:\" and the path of a socket, a host and a port, or a URL for the kind \"http\".",
 		ofService(func(s *Service) *string { return &s.Address }), "unix:/path, host:port, or a URL", "unix:/run/clamav/clamd.ctl", validServiceAddress),
 	duration("service.timeout", "How long one answer may take.",
-		ofService(func(s *Service) *Duration { return &s.Timeout }), second/10, 5*minute),
+		ofService(func(s *Service) *Duration { return &s.Timeout }), second/10, minute/2),
 	size("service.max_size", "The largest part of a message that is handed over; plugins learn that a larger one was not.",
 		ofService(func(s *Service) *Size { return &s.MaxSize }), 1<<10, 1<<30),
 }
