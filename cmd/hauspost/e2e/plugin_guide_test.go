@@ -99,6 +99,7 @@ if Subject is "go away" then reject
 		out := filepath.Join(folder(t), id+".hauspost")
 		source := filepath.Join("..", "..", "..", "plugins", id)
 		b.must("plugin", "build", source, "--out", out)
+		os.Remove(filepath.Join(source, "plugin.wasm")) // it is in out
 		b.must("plugin", "test", out)
 		b.must("plugin", "install", out, "--yes")
 	}
