@@ -66,7 +66,7 @@ func (a *admin) packageOf(s control.PluginSource) (p *pack.Package, from string,
 		return nil, "", invalid("say which plugin: a package, or the name of one that comes with hauspost")
 	}
 	p, err = bundle.OpenBundled(s.ID)
-	return p, "bundled with hauspost " + a.version, pluginKinds(err)
+	return p, control.BundledFrom + a.version, pluginKinds(err)
 }
 
 // PluginReview implements control.Admin.

@@ -23,7 +23,7 @@ func chosenGrants(needs pack.Grants, c control.PluginChoice) (pack.Grants, error
 			switch {
 			case i < 0:
 				deny = append(slices.Clone(deny), t.Name)
-			case strings.HasPrefix(c.Only[i], "points:"):
+			case strings.HasPrefix(c.Only[i], "points:") && c.Only[i] != t.Name:
 				deny = append(slices.Clone(deny), c.Only[i])
 			}
 		}
@@ -35,6 +35,11 @@ func chosenGrants(needs pack.Grants, c control.PluginChoice) (pack.Grants, error
 // granted in the first place may be named as well.
 func lessGrants(granted, needs pack.Grants, deny []string) (pack.Grants, error) {
 	for _, name := range deny {
+		// Less takes points as those that are left. All that there are, as the
+		// term is called, would change nothing: so that means the term.
+		if strings.HasPrefix(name, "points:") && slices.ContainsFunc(granted.Terms(), func(t pack.Term) bool { return t.Name == name }) {
+			name = "score"
+		}
 		less, err := granted.Less(name)
 		if err == nil {
 			granted = less

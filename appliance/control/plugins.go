@@ -5,6 +5,9 @@ import "time"
 // MaxPackage is the largest archive of a plugin that is taken, in octets.
 const MaxPackage = 64 << 20
 
+// BundledFrom is how Plugin.Source begins for plugins that came with this program.
+const BundledFrom = "bundled with hauspost "
+
 // PluginTerm is one thing that a plugin can be granted.
 type PluginTerm struct {
 	// Name is what the owner types: "body", "stop:reject", "dns:example.org".

@@ -78,6 +78,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HAUSPOST_DATA", "box")
 			e.Setenv("TZ", "UTC")
+			e.Setenv("GOCACHE", goCache()) // scripts build plugins
 			e.Setenv("LONG", filepath.Join(e.WorkDir, strings.Repeat("long", 30)))
 			e.Values[notifications{}] = &sync.Map{}
 			return nil

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -18,6 +21,15 @@ var idleModule = bytes.Join([][]byte{
 	[]byte("\x07\x17\x02\x06memory\x02\x00\x0aon_message\x00\x00"),
 	[]byte("\x0a\x06\x01\x04\x00\x41\x00\x0b"), // i32.const 0
 }, nil)
+
+// goCache is where the Go toolchain keeps what it built.
+var goCache = sync.OnceValue(func() string {
+	out, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+})
 
 func wasm(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "plugin.wasm"), idleModule, 0o644))

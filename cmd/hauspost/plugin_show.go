@@ -43,7 +43,7 @@ func findPlugin(ctx context.Context, box control.Admin, id string) (control.Plug
 }
 
 func printPlugin(w io.Writer, p control.Plugin, now time.Time) {
-	printPluginFacts(w, p.PluginFacts, false)
+	printPluginFacts(w, p.PluginFacts, strings.HasPrefix(p.Source, control.BundledFrom))
 	table(w, "Asked\t"+asked(p), func(w io.Writer) {
 		line := func(name, value string) {
 			if value != "" {

@@ -84,7 +84,7 @@ func newPost() *post {
 }
 
 // served runs the command line on a folder behind whose socket p answers.
-func served(t *testing.T, p *post) func(args ...string) (out, errs string, code int) {
+func served(t *testing.T, p control.Admin) func(args ...string) (out, errs string, code int) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hp") // short: the path of a socket is limited
 	if err != nil {
