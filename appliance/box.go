@@ -47,6 +47,7 @@ type Box struct {
 	// plugins are the filters, after what they are told when mail was taken.
 	plugins *pluginChain
 	after   *afterwards
+	alarms  *alarms
 	// http and https answer the certificate authority, in the mode acme.
 	http, https *answerer
 	sockets     []socket
@@ -85,7 +86,8 @@ func (b *Box) open(ctx context.Context) (err error) {
 		return err
 	}
 	b.plugins = newPluginChain(b.dir, b.config, b.core.store, b.dns, b.logger)
-	b.plugins.alarm = b.pluginAlarm
+	b.alarms = &alarms{b: b, reports: b.core.reports(b.config, maillog.Log{Logger: b.logger}), now: time.Now, told: map[string]time.Time{}}
+	b.plugins.alarm = b.alarms.failed
 	b.after = newAfterwards(b.plugins, b.keep)
 	b.plugins.begin()
 	if err := b.build(ctx); err != nil {
@@ -167,6 +169,7 @@ func (b *Box) close() error {
 		if err := b.plugins.close(ctx); err != nil {
 			b.logger.Warn("plugins were cut off", "error", err.Error())
 		}
+		b.alarms.sending.Wait()
 	}
 	if err := b.core.store.Close(); err != nil {
 		return fmt.Errorf("closing the store: %w", err)

@@ -56,9 +56,3 @@ func pluginProblem(q *host.PluginStatus, worker string) string {
 	}
 	return ""
 }
-
-// pluginAlarm tells the owner of a plugin that is no longer asked.
-func (b *Box) pluginAlarm(plugin string, f host.Failure) {
-	b.logger.Error("a plugin failed too often and is not asked for a while: see `hauspost plugin show "+plugin+"`",
-		"plugin", plugin, "failure", f.Kind, "problem", f.Text)
-}

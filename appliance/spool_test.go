@@ -2,12 +2,10 @@ package appliance
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
-	"hauspost/appliance/config"
 	"hauspost/appliance/envelope"
 	"hauspost/appliance/maillog"
 	"hauspost/appliance/sendmail"
@@ -17,23 +15,14 @@ import (
 // whose report is more than the commit that takes it could hold.
 func TestSpoolWithManyWrongRecipients(t *testing.T) {
 	t.Parallel()
-	dir, c := t.TempDir(), config.Default("mail.example.test")
-	core, err := openCore(t.Context(), dir, c, slog.New(slog.DiscardHandler), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { core.store.Close() })
-	if err := core.accounts.AddDomain(t.Context(), "example.test", ""); err != nil {
-		t.Fatal(err)
-	}
+	b := newTestBox(t)
+	core := b.core
 	anna, err := core.accounts.Add(t.Context(), "anna@example.test", "a long password for anna")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := maillog.Log{}
-	b := &Box{dir: dir, config: c, core: core, plugins: newPluginChain(dir, c, core.store, nil, slog.New(slog.DiscardHandler))}
-	b.after = newAfterwards(b.plugins, b.keep)
-	in := &spoolIntake{core: core, out: b.newOutbound(log), reports: core.reports(c, log), config: c, log: log,
+	in := &spoolIntake{core: core, out: b.newOutbound(log), reports: core.reports(b.config, log), config: b.config, log: log,
 		keep: func(envelope.ID, []maillog.Entry) {}}
 	for name, n := range map[string]int{"drop/few": 3, "drop/many": 2000} {
 		m := &sendmail.Spooled{Name: name, User: "www-data", Via: "sendmail", Sender: envelope.MustAddress("anna@example.test"), Written: time.Now(),
