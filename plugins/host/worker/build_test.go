@@ -139,17 +139,7 @@ func (b *builder) bytes() []byte {
 }
 
 // Pieces of code.
-func i32const(v int32) []byte {
-	b := []byte{0x41}
-	for {
-		c := byte(v & 0x7f)
-		v >>= 7
-		if v == 0 && c&0x40 == 0 || v == -1 && c&0x40 != 0 {
-			return append(b, c)
-		}
-		b = append(b, c|0x80)
-	}
-}
+func i32const(v int32) []byte { return appendS32([]byte{0x41}, v) }
 
 func op(code ...byte) []byte { return code }
 

@@ -28,8 +28,10 @@ const cacheAge = 30 * 24 * time.Hour
 type cacheFolder struct {
 	path string
 	lock *os.File
-	// sums are the hashes of what was there and sound.
-	sums string
+	// sums are the hashes of what was there and sound, entries how many names
+	// that had: another version of wazero adds one.
+	sums    string
+	entries int
 }
 
 // openCache makes the folder of a module ready: empty, or with what is sound.
@@ -55,7 +57,7 @@ func openCache(all string, wasm []byte) *cacheFolder {
 	want, err := os.ReadFile(filepath.Join(c.path, sumName))
 	have, sumErr := c.sum()
 	if err == nil && sumErr == nil && have != "" && have == string(want) {
-		c.sums = have
+		c.sums, c.entries = have, c.count()
 	} else if c.clear() != nil {
 		c.close()
 		return nil
@@ -106,6 +108,14 @@ func (c *cacheFolder) sum() (string, error) {
 	return list.String(), err
 }
 
+func (c *cacheFolder) count() int {
+	entries, err := os.ReadDir(c.path)
+	if err != nil {
+		return -1
+	}
+	return len(entries)
+}
+
 // clear removes everything in the folder.
 func (c *cacheFolder) clear() error {
 	entries, err := os.ReadDir(c.path)
@@ -123,7 +133,7 @@ func (c *cacheFolder) clear() error {
 // keep notes what the folder holds now, and that it was used. Where that fails
 // the code is compiled again the next time.
 func (c *cacheFolder) keep() {
-	if c.sums == "" {
+	if c.sums == "" || c.count() != c.entries {
 		var err error
 		if c.sums, err = c.sum(); err != nil || c.sums == "" {
 			return

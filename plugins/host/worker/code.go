@@ -104,6 +104,7 @@ func (m *module) bulk(r *reader) {
 	switch op := r.u32(); op {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating conversions
 	case 8: // memory.init
+		m.namesData = true
 		r.u32()
 		r.byte()
 	case 9:

@@ -12,7 +12,7 @@ const (
 	// idleGarbage is how much may lie around before it is collected while no
 	// guest runs, busyGarbage before guests have to wait for that; both in
 	// octets.
-	idleGarbage = 4 << 20
+	idleGarbage = 2 << 20
 	busyGarbage = 48 << 20
 	// muchLive is what the process never has but for instances with deep
 	// stacks.
@@ -23,6 +23,8 @@ const (
 // goroutines for moments, and one that runs a guest does not stop: all others
 // would wait for it. So that is switched off.
 type collector struct {
+	// on is set where the process is the worker's alone.
+	on     bool
 	runs   sync.RWMutex
 	active atomic.Int64
 	// base is what was in use after the last collection.
@@ -35,6 +37,7 @@ type collector struct {
 // machine, which stops everything too. parallel is how many guests run at a
 // time: each may hold a thread for long, and the frames need one as well.
 func (c *collector) start(parallel int) {
+	c.on = true
 	runtime.GOMAXPROCS(parallel + 2)
 	debug.SetGCPercent(-1)
 	debug.FreeOSMemory()
@@ -50,6 +53,9 @@ func (c *collector) begin() {
 func (c *collector) end() {
 	idle := c.active.Add(-1) == 0
 	c.runs.RUnlock()
+	if !c.on {
+		return
+	}
 	garbage := int64(heapInUse()) - int64(c.base.Load())
 	switch {
 	case garbage > busyGarbage:

@@ -18,7 +18,7 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "plugin-worker: this command is started by hauspost itself:", err)
 		return 2
 	}
-	if err := serve(context.Background(), conn, walls{enter: jail.Enter, seal: jail.Seal}); err != nil {
+	if err := serve(context.Background(), conn, walls{own: true, enter: jail.Enter, seal: jail.Seal}); err != nil {
 		fmt.Fprintln(os.Stderr, "plugin-worker:", err)
 		return 1
 	}

@@ -127,6 +127,8 @@ type module struct {
 	// does not say.
 	memories           int
 	minPages, maxPages uint32
+	// namesData tells that there are instructions on data segments.
+	namesData bool
 	// fixed says why an instance cannot be set back; empty where it can.
 	fixed string
 }
@@ -287,11 +289,25 @@ func globalName(index uint32) string { return fmt.Sprint(globalPrefix, index) }
 // rewrite gives the module with all its mutable globals exported, and without
 // the upper bound of its memory: the allocator holds to it, and can then set
 // the size of a memory back (see linear). Custom sections are left out but for
-// the names of functions, which make traps readable.
+// the names of functions, which make traps readable. Data may be merged.
 func (m *module) rewrite() []byte {
+	var data []byte
+	merged := false
+	for _, s := range m.sections {
+		if s.id == sectionData {
+			data, merged = m.mergeData(s.content)
+		}
+	}
 	out := []byte("\x00asm\x01\x00\x00\x00")
 	for _, s := range m.sections {
+		if merged && s.id == sectionData {
+			s.content = data
+		}
 		switch s.id {
+		case sectionDataCount:
+			if !merged { // only instructions on segments need the number
+				out = appendSection(out, s.id, s.content)
+			}
 		case sectionCustom:
 			r := reader{b: s.content}
 			if r.name() != "name" {

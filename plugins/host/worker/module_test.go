@@ -38,6 +38,43 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
+// Memory is the same with merged data.
+func TestMergeData(t *testing.T) {
+	t.Parallel()
+	segment := func(at int32, data string) []byte {
+		b := append(appendS32([]byte{0, 0x41}, at), 0x0b)
+		return appendName(b, data)
+	}
+	section := func(list ...[]byte) []byte {
+		b := appendU32(nil, uint32(len(list)))
+		for _, s := range list {
+			b = append(b, s...)
+		}
+		return b
+	}
+	m := &module{}
+	got, ok := m.mergeData(section(segment(10, "ab"), segment(12, "cd"), segment(20, "e"), segment(500, ""), segment(5000, "f"), segment(-10, "end")))
+	want := section(segment(10, "abcd\x00\x00\x00\x00\x00\x00e"), segment(500, ""), segment(5000, "f"), segment(-10, "end"))
+	if !ok || string(got) != string(want) {
+		t.Errorf("%q", got)
+	}
+	for _, other := range [][]byte{
+		section(segment(10, "abc"), segment(12, "d")),
+		section(segment(10, "abc"), segment(0, "d")),
+		section([]byte{1, 1, 'x'}),
+		section([]byte{0, 0x23, 0, 0x0b, 0}),
+		append(section(segment(1, "a")), 0),
+	} {
+		if got, ok := m.mergeData(other); ok {
+			t.Errorf("%q became %q", other, got)
+		}
+	}
+	m.namesData = true
+	if _, ok := m.mergeData(section(segment(1, "a"))); ok {
+		t.Error("segments that have names were merged")
+	}
+}
+
 func FuzzModule(f *testing.F) {
 	b := newBuilder()
 	b.host("event")

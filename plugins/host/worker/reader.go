@@ -49,6 +49,23 @@ func (r *reader) u32() uint32 {
 	return 0
 }
 
+// s32 reads a signed number of 32 bits in LEB128, as the octets of an address.
+func (r *reader) s32() uint32 {
+	var v uint32
+	for shift := 0; shift < 35; shift += 7 {
+		c := r.byte()
+		v |= uint32(c&0x7f) << shift
+		if c < 0x80 {
+			if c&0x40 != 0 && shift < 28 {
+				v |= ^uint32(0) << (shift + 7)
+			}
+			return v
+		}
+	}
+	r.fail()
+	return 0
+}
+
 // skipSigned passes over a signed number in LEB128 of at most max octets.
 func (r *reader) skipSigned(max int) {
 	for range max {
@@ -79,6 +96,18 @@ func appendU32(b []byte, v uint32) []byte {
 		v >>= 7
 	}
 	return append(b, byte(v))
+}
+
+// appendS32 appends a signed number in LEB128.
+func appendS32(b []byte, v int32) []byte {
+	for {
+		c := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && c&0x40 == 0 || v == -1 && c&0x40 != 0 {
+			return append(b, c)
+		}
+		b = append(b, c|0x80)
+	}
 }
 
 func appendName(b []byte, s string) []byte {

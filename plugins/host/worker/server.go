@@ -17,8 +17,10 @@ import (
 	"hauspost/plugins/host/link"
 )
 
-// walls are the two steps of the jail; tests have others.
+// walls are the two steps of the jail; tests have others, and own is not set
+// where the process has more to do than to be a worker.
 type walls struct {
+	own   bool
 	enter func(jail.Limits) (jail.Walls, error)
 	seal  func() error
 }
@@ -66,7 +68,9 @@ func serve(ctx context.Context, conn *link.Conn, w walls) error {
 	}
 	defer s.close()
 	s.slots = make(chan struct{}, parallel)
-	s.garbage.start(parallel)
+	if w.own {
+		s.garbage.start(parallel)
+	}
 	if err := conn.Send(ready); err != nil {
 		return end(err)
 	}
