@@ -61,7 +61,8 @@ func (p Proposer) Malware(how abi.Action, symbol, detail string) {
 	p.Propose(abi.Effect{Kind: abi.Stop, Stop: how, Symbol: symbol, Detail: detail, Malware: true})
 }
 
-// Reject refuses the message in the session; the sender reads the detail.
+// Reject refuses the message in the session. The detail is for the owner; the
+// sender is told that a filter refused it.
 func (p Proposer) Reject(symbol, detail string) { p.Stop(abi.Reject, symbol, detail) }
 
 // Tempfail asks the peer to come again later.

@@ -24,10 +24,15 @@ func ParseHeader(b []byte) *Header {
 			break
 		}
 		// What begins with white space continues the field.
-		for rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
-			var more string
-			more, rest, _ = strings.Cut(rest, "\n")
-			line += strings.TrimSuffix(more, "\r")
+		if continues(rest) {
+			var whole strings.Builder
+			whole.WriteString(line)
+			for continues(rest) {
+				var more string
+				more, rest, _ = strings.Cut(rest, "\n")
+				whole.WriteString(strings.TrimSuffix(more, "\r"))
+			}
+			line = whole.String()
 		}
 		text = rest
 		name, value, found := strings.Cut(line, ":")
@@ -39,6 +44,8 @@ func ParseHeader(b []byte) *Header {
 	}
 	return h
 }
+
+func continues(rest string) bool { return rest != "" && (rest[0] == ' ' || rest[0] == '\t') }
 
 // Fields gives all fields from the top down.
 func (h *Header) Fields() []Field { return h.fields }

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -71,4 +72,20 @@ func FuzzHeader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestHostileHeadersAreLinear holds that a header of the largest size is read in
+// the time that its length takes: quadratic reading takes minutes for this.
+func TestHostileHeadersAreLinear(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	folded := "Subject: x\r\n" + strings.Repeat(" \r\n", size/3)
+	if f := ParseHeader([]byte(folded)).Fields(); len(f) != 1 || f[0].Value != "x" {
+		t.Errorf("%d fields", len(f))
+	}
+	for _, begun := range []string{"=?u?q?x ", "=?", "=?utf-8?q?", "=?utf-8?q?x?"} {
+		if got := DecodeWords(strings.Repeat(begun, size/len(begun))); len(got) < size/2 {
+			t.Errorf("%q gives %d octets", begun, len(got))
+		}
+	}
 }

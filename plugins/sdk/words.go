@@ -60,14 +60,23 @@ type word struct {
 	length  int
 }
 
+// maxCharset is how long the name of a charset with its language may be, so
+// that text full of beginnings of words is read in linear time.
+const maxCharset = 64
+
 // parseWord reads the encoded word at the beginning of s.
 func parseWord(s string) (w word, ok bool) {
-	charset, rest, ok := strings.Cut(s[2:], "?")
-	if !ok || len(rest) < 2 || rest[1] != '?' {
+	charset, _, ok := strings.Cut(s[2:min(len(s), 2+maxCharset)], "?")
+	if !ok {
 		return word{}, false
 	}
-	text, _, ok := strings.Cut(rest[2:], "?=")
-	if !ok {
+	rest := s[2+len(charset)+1:]
+	if len(rest) < 2 || rest[1] != '?' {
+		return word{}, false
+	}
+	// A question mark cannot be part of the text.
+	text, end, ok := strings.Cut(rest[2:], "?")
+	if !ok || end == "" || end[0] != '=' {
 		return word{}, false
 	}
 	w.length = 2 + len(charset) + 1 + 2 + len(text) + 2
