@@ -80,8 +80,10 @@ func TestHostileGuest(t *testing.T) {
 	b.take("range", "X-Do: range").did("evil", "SEEN")
 	tr = b.take("chatter", "X-Do: chatter")
 	r = tr.did("evil", "SEEN")
-	if log := strings.Join(r.Log, "\n"); len(log) > 10<<10 || len(log) < 4<<10 || strings.Contains(log, "\x1b") || !strings.Contains(log, "the log was cut here") {
-		t.Errorf("the trace has %d octets of log: %.300q", len(log), log)
+	log, told := strings.Join(r.Log, "\n"), strings.Join(append(r.Log, r.Dropped...), "\n")
+	if len(log) > 10<<10 || strings.Count(log, "look at me") < 50 || strings.Contains(log, "\x1b") ||
+		!strings.Contains(told, "the log was cut here") && !strings.Contains(told, "it wrote more into the log than is kept") {
+		t.Errorf("the trace has %d octets of log and drops %q: %.300q", len(log), r.Dropped, log)
 	}
 	if strings.Contains(b.stderr.String(), "look at me") {
 		t.Error("what a plugin says of a message stands in the log of the box")
