@@ -10,6 +10,7 @@ import (
 	"hauspost/appliance/control"
 	bundle "hauspost/plugins"
 	"hauspost/plugins/pack"
+	"hauspost/store"
 )
 
 // pluginsFolder is where installed plugins are, in the data folder.
@@ -171,9 +172,20 @@ func (a *admin) PluginBack(ctx context.Context, id string) (control.Plugin, erro
 }
 
 // PluginRemove implements control.Admin.
-func (a *admin) PluginRemove(ctx context.Context, id string) error {
-	_, err := a.changePlugins(ctx, func(f *pack.Folder) error { return f.Remove(id) })
-	return err
+func (a *admin) PluginRemove(ctx context.Context, id string, forget bool) error {
+	if _, err := a.changePlugins(ctx, func(f *pack.Folder) error { return f.Remove(id) }); err != nil || !forget {
+		return err
+	}
+	core, err := a.parts(ctx)
+	if err != nil {
+		return err
+	}
+	return core.store.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.Delete(timerKind, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		return tx.DropKeys(keySpace(id))
+	})
 }
 
 // PluginEnable implements control.Admin.

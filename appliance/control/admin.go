@@ -76,8 +76,9 @@ type Admin interface {
 	// PluginBack goes back to the version before the last update.
 	// KindNotFound, KindInvalid.
 	PluginBack(ctx context.Context, id string) (Plugin, error)
-	// PluginRemove removes one with its files. KindNotFound.
-	PluginRemove(ctx context.Context, id string) error
+	// PluginRemove removes one with its files; with forget, also what it has
+	// remembered. KindNotFound.
+	PluginRemove(ctx context.Context, id string, forget bool) error
 	// PluginEnable has one asked, or not. KindNotFound.
 	PluginEnable(ctx context.Context, id string, on bool) (Plugin, error)
 	// PluginOrder puts these first, in this order. KindNotFound, KindInvalid.

@@ -37,8 +37,8 @@ func (c *Client) PluginBack(ctx context.Context, id string) (Plugin, error) {
 }
 
 // PluginRemove implements Admin.
-func (c *Client) PluginRemove(ctx context.Context, id string) error {
-	_, err := call[nothing](ctx, c, "plugin-remove", nameRequest{id})
+func (c *Client) PluginRemove(ctx context.Context, id string, forget bool) error {
+	_, err := call[nothing](ctx, c, "plugin-remove", removeRequest{id, forget})
 	return err
 }
 

@@ -168,7 +168,7 @@ func TestEveryOperationCrossesTheSocket(t *testing.T) {
 		},
 		"plugin-update": func(a Admin) result { return one(a.PluginUpdate(ctx, request)) },
 		"plugin-back":   func(a Admin) result { return one(a.PluginBack(ctx, "hello")) },
-		"plugin-remove": func(a Admin) result { return result{err: a.PluginRemove(ctx, "hello")} },
+		"plugin-remove": func(a Admin) result { return result{err: a.PluginRemove(ctx, "hello", true)} },
 		"plugin-enable": func(a Admin) result { return one(a.PluginEnable(ctx, "hello", true)) },
 		"plugin-order":  func(a Admin) result { return one(a.PluginOrder(ctx, []string{"b", "a"})) },
 		"plugin-grant": func(a Admin) result {

@@ -23,7 +23,9 @@ func (b *box) PluginUpdate(_ context.Context, r PluginRequest) (Plugin, error) {
 func (b *box) PluginBack(_ context.Context, id string) (Plugin, error) {
 	return samplePlugin, b.note("plugin-back", id)
 }
-func (b *box) PluginRemove(_ context.Context, id string) error { return b.note("plugin-remove", id) }
+func (b *box) PluginRemove(_ context.Context, id string, forget bool) error {
+	return b.note("plugin-remove", id, forget)
+}
 func (b *box) PluginEnable(_ context.Context, id string, on bool) (Plugin, error) {
 	return samplePlugin, b.note("plugin-enable", id, on)
 }

@@ -51,6 +51,10 @@ type (
 		ID string `json:"id"`
 		On bool   `json:"on"`
 	}
+	removeRequest struct {
+		ID     string `json:"id"`
+		Forget bool   `json:"forget"`
+	}
 	orderRequest struct {
 		IDs []string `json:"ids"`
 	}
@@ -149,8 +153,8 @@ func handlePlugins(mux *http.ServeMux, admin Admin) {
 	handle(mux, "plugin-install", admin.PluginInstall)
 	handle(mux, "plugin-update", admin.PluginUpdate)
 	handle(mux, "plugin-back", func(ctx context.Context, r nameRequest) (Plugin, error) { return admin.PluginBack(ctx, r.Name) })
-	handle(mux, "plugin-remove", func(ctx context.Context, r nameRequest) (nothing, error) {
-		return nothing{}, admin.PluginRemove(ctx, r.Name)
+	handle(mux, "plugin-remove", func(ctx context.Context, r removeRequest) (nothing, error) {
+		return nothing{}, admin.PluginRemove(ctx, r.ID, r.Forget)
 	})
 	handle(mux, "plugin-enable", func(ctx context.Context, r enableRequest) (Plugin, error) { return admin.PluginEnable(ctx, r.ID, r.On) })
 	handle(mux, "plugin-order", func(ctx context.Context, r orderRequest) ([]Plugin, error) { return admin.PluginOrder(ctx, r.IDs) })
