@@ -2,16 +2,15 @@ package config
 
 import (
 	"bytes"
-	"cmp"
-	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"hauspost/appliance/faults"
 )
 
 // Load reads and checks the file of a data folder. A bad file gives Faults.
@@ -34,7 +33,7 @@ func parse(name string, data []byte, steps []migration) (*Config, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	var doc map[string]any
 	if err := toml.Unmarshal(data, &doc); err != nil {
-		return nil, Faults{formFault(name, err)}
+		return nil, Faults{faults.OfForm(name, err)}
 	}
 	p := &parser{name: name, data: data, lines: bytes.Split(data, []byte("\n")), seen: map[string]at{}, config: Default("")}
 	migrated, f := migrate(doc, steps)
@@ -49,25 +48,9 @@ func parse(name string, data []byte, steps []migration) (*Config, error) {
 	p.required()
 	p.together()
 	if len(p.faults) > 0 {
-		slices.SortStableFunc(p.faults, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
-		return nil, p.faults
+		return nil, p.faults.Sorted()
 	}
 	return p.config, nil
-}
-
-// formFault turns what the TOML library says into a fault.
-func formFault(name string, err error) Fault {
-	f := Fault{File: name, Problem: err.Error(), Remedy: "mend this line; a text needs double quotes, a list square brackets"}
-	var de *toml.DecodeError
-	if errors.As(err, &de) {
-		f.Line, _ = de.Position()
-		f.Key = strings.Join(de.Key(), ".")
-		f.Problem = "this is not TOML: " + strings.TrimPrefix(de.Error(), "toml: ")
-		if strings.HasSuffix(f.Problem, "already defined") {
-			f.Remedy = "remove one of the two lines"
-		}
-	}
-	return f
 }
 
 // at is where a key stands in the file.
@@ -116,7 +99,7 @@ func (p *parser) walk() {
 
 // header begins a section and gives its name.
 func (p *parser) header(u *unstable.Parser, e *unstable.Node) string {
-	path, line := p.keyOf(u, e)
+	path, line := faults.Key(u, e)
 	table, array := strings.Join(path, "."), e.Kind == unstable.ArrayTable
 	switch {
 	case isFree(table) && p.settings == nil:
@@ -144,21 +127,8 @@ func (p *parser) header(u *unstable.Parser, e *unstable.Node) string {
 	return table
 }
 
-// keyOf gives the parts of the key of a table or key-value, and its line.
-func (p *parser) keyOf(u *unstable.Parser, n *unstable.Node) ([]string, int) {
-	var parts []string
-	line := 0
-	for it := n.Key(); it.Next(); {
-		if line == 0 {
-			line = u.Shape(it.Node().Raw).Start.Line
-		}
-		parts = append(parts, string(it.Node().Data))
-	}
-	return parts, line
-}
-
 func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
-	path, line := p.keyOf(u, n)
+	path, line := faults.Key(u, n)
 	value := n.Value()
 	if p.setting(table, path, value, line) {
 		return
@@ -166,7 +136,7 @@ func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
 	name := under(table, strings.Join(path, "."))
 	first, _, _ := strings.Cut(name, ".")
 	k, known := lookup(name)
-	where := at{line: line, value: p.valueText(u, value, line)}
+	where := at{line: line, value: faults.Value(u, value, p.lines, line)}
 	if where.value != "" && isSecret(name, where.value) {
 		where.value = masked
 	}
@@ -233,26 +203,6 @@ func isSecret(name, value string) bool {
 	list, _, _ := strings.Cut(name, ".")
 	text := strings.ToLower(name + value)
 	return isList(list) || strings.Contains(text, "pass") || strings.Contains(text, "secret")
-}
-
-// valueText gives a value as it stands in the file: what the parser says it
-// is, or what stands behind the equals sign of the line.
-func (p *parser) valueText(u *unstable.Parser, value *unstable.Node, line int) string {
-	if value.Raw.Length > 0 && value.Raw.Length <= 60 {
-		return string(u.Raw(value.Raw))
-	}
-	if line < 1 || line > len(p.lines) {
-		return ""
-	}
-	_, after, _ := strings.Cut(string(p.lines[line-1]), "=")
-	after = strings.TrimSpace(after)
-	if i := strings.Index(after, " #"); i >= 0 && strings.Count(after[:i], `"`)%2 == 0 {
-		after = strings.TrimSpace(after[:i])
-	}
-	if r := []rune(after); len(r) > 60 {
-		after = string(r[:60]) + "…"
-	}
-	return after
 }
 
 func (p *parser) lineOfKey(name string) int {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"hauspost/appliance/faults"
 )
 
 // settingsKey is the key below which the names are the plugin's.
@@ -284,7 +286,7 @@ func (r *settingsReader) add(s Setting, line int) {
 func ParseSettings(name string, data []byte) (Settings, error) {
 	var doc map[string]any
 	if err := toml.Unmarshal(data, &doc); err != nil {
-		return nil, Faults{formFault(name, err)}
+		return nil, Faults{faults.OfForm(name, err)}
 	}
 	p := &parser{name: name, data: data}
 	r := newSettingsReader(p.fault)
@@ -293,7 +295,7 @@ func ParseSettings(name string, data []byte) (Settings, error) {
 	table := ""
 	for u.NextExpression() {
 		e := u.Expression()
-		path, line := p.keyOf(&u, e)
+		path, line := faults.Key(&u, e)
 		switch e.Kind {
 		case unstable.Table, unstable.ArrayTable:
 			table = r.table(path, e.Kind == unstable.ArrayTable)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"hauspost/appliance/faults"
 	"hauspost/plugins/abi"
 )
 
@@ -188,7 +189,7 @@ func parseCase(name string, text, message []byte) (Case, Faults) {
 func caseFaults(file string, text []byte, err error) Faults {
 	var unknown *toml.StrictMissingError
 	if !errors.As(err, &unknown) {
-		f := formFault(file, err)
+		f := faults.OfForm(file, err)
 		if toml.Unmarshal(text, &map[string]any{}) == nil {
 			f.Problem, f.Remedy = "a value of this kind does not belong here", "compare it with the example in the guide"
 		}

@@ -2,7 +2,7 @@
 // comes in, its signature, what its owner grants it, and the folder of a box in
 // which installed plugins lie, with the lock file that pins them.
 //
-// It may import plugins/abi alone, and go-toml. It runs no guest and knows
+// It may import plugins/abi, appliance/faults and go-toml. It runs no guest and knows
 // nothing of a box: host runs what it loads.
 //
 // # A package

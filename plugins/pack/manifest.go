@@ -4,7 +4,15 @@ import (
 	"regexp"
 	"time"
 
+	"hauspost/appliance/faults"
 	"hauspost/plugins/abi"
+)
+
+// Fault is one thing that is wrong in a file that people write, a manifest or a
+// test case; Faults are all of a file.
+type (
+	Fault  = faults.Fault
+	Faults = faults.Faults
 )
 
 // The forms of names.

@@ -2,14 +2,14 @@ package pack
 
 import (
 	"bytes"
-	"cmp"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"hauspost/appliance/faults"
 )
 
 // ParseManifest reads and checks a plugin.toml. A bad one gives Faults, with
@@ -21,7 +21,7 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	var doc map[string]any
 	if err := toml.Unmarshal(data, &doc); err != nil {
-		return nil, Faults{formFault(ManifestFile, err)}
+		return nil, Faults{faults.OfForm(ManifestFile, err)}
 	}
 	p := &parser{lines: bytes.Split(data, []byte("\n")), seen: map[string]at{},
 		manifest: &Manifest{OnFailure: Skip, Limits: Limits{Memory: DefaultMemory, Time: DefaultTime}}}
@@ -30,25 +30,9 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	p.together()
 	p.settings()
 	if len(p.faults) > 0 {
-		slices.SortStableFunc(p.faults, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
-		return nil, p.faults
+		return nil, p.faults.Sorted()
 	}
 	return p.manifest, nil
-}
-
-// formFault turns what the TOML library says into a fault.
-func formFault(file string, err error) Fault {
-	f := Fault{File: file, Problem: err.Error(), Remedy: "mend this line; a text needs double quotes, a list square brackets"}
-	var de *toml.DecodeError
-	if errors.As(err, &de) {
-		f.Line, _ = de.Position()
-		f.Key = strings.Join(de.Key(), ".")
-		f.Problem = "this is not TOML: " + strings.TrimPrefix(de.Error(), "toml: ")
-		if strings.HasSuffix(f.Problem, "already defined") {
-			f.Remedy = "remove one of the two lines"
-		}
-	}
-	return f
 }
 
 // at is where a key stands in the file.
@@ -97,14 +81,7 @@ func (p *parser) walk(data []byte) {
 
 // keyOf gives the dotted key of a table or key-value and its line.
 func keyOf(u *unstable.Parser, n *unstable.Node) (string, int) {
-	var parts []string
-	line := 0
-	for it := n.Key(); it.Next(); {
-		if line == 0 {
-			line = u.Shape(it.Node().Raw).Start.Line
-		}
-		parts = append(parts, string(it.Node().Data))
-	}
+	parts, line := faults.Key(u, n)
 	return strings.Join(parts, "."), line
 }
 
@@ -124,7 +101,7 @@ func (p *parser) keyValue(u *unstable.Parser, table string, n *unstable.Node) {
 	if table != "" {
 		name = table + "." + name
 	}
-	where := at{line: line, value: p.valueText(u, n.Value(), line)}
+	where := at{line: line, value: faults.Value(u, n.Value(), p.lines, line)}
 	if table == settingTable && len(p.manifest.Settings) == 0 {
 		return // [setting] was reported already
 	}
@@ -166,23 +143,6 @@ func keyRemedy(name string) string {
 		}
 	}
 	return "remove the line, or choose among " + strings.Join(others, ", ")
-}
-
-// valueText gives a value as it stands in the file: what the parser says it
-// is, or what stands behind the equals sign of the line.
-func (p *parser) valueText(u *unstable.Parser, value *unstable.Node, line int) string {
-	if value.Raw.Length > 0 && value.Raw.Length <= 60 {
-		return string(u.Raw(value.Raw))
-	}
-	if line < 1 || line > len(p.lines) {
-		return ""
-	}
-	_, after, _ := strings.Cut(string(p.lines[line-1]), "=")
-	after = strings.TrimSpace(after)
-	if r := []rune(after); len(r) > 60 {
-		after = string(r[:60]) + "…"
-	}
-	return after
 }
 
 // required faults keys that have no default and are not there.

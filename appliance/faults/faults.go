@@ -1,14 +1,20 @@
-package pack
+// Package faults has the words for what is wrong in a file that people write: the
+// settings of a box, the manifest of a plugin. Each fault names file, line, key,
+// value and remedy. It also finds these in TOML.
+//
+// It must not import anything of ours.
+package faults
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Fault is one thing that is wrong in a file that people write: a manifest or
-// a test case.
+// Fault is one thing that is wrong in a file.
 type Fault struct {
-	// File is its name within the package.
+	// File is the path as it was given.
 	File string `json:"file"`
 	// Line counts from 1; 0 where the fault is that something is missing.
 	Line int `json:"line"`
@@ -43,7 +49,8 @@ func (f Fault) String() string {
 	return b.String()
 }
 
-// Faults are all faults of a file, in the order of their lines.
+// Faults are all faults of a file, in the order of their lines; as an error,
+// one a line.
 type Faults []Fault
 
 // Error lists the faults, one a line.
@@ -53,4 +60,10 @@ func (fs Faults) Error() string {
 		lines[i] = f.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Sorted gives the faults in the order of their lines.
+func (fs Faults) Sorted() Faults {
+	slices.SortStableFunc(fs, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
+	return fs
 }
