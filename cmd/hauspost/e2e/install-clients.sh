@@ -10,4 +10,4 @@ echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-se
 apt-get install -y -q --no-install-recommends \
 	swaks libnet-ssleay-perl libio-socket-ssl-perl curl ca-certificates isync offlineimap3 neomutt mutt \
 	fetchmail getmail6 msmtp php-cli postfix python3 python3-dkim python3-nacl tmux e2fsprogs util-linux strace \
-	clang lld
+	clang lld qemu-user-static
