@@ -131,9 +131,17 @@ func (m *module) bulk(r *reader) {
 }
 
 // vector passes over an instruction after the prefix 0xfd. These know memory
-// and the stack only.
+// and the stack only. Their number is one in LEB128, of which the compiler reads
+// one octet alone: behind the numbers from 128 on it takes the second one, 1, for
+// an instruction that does nothing. Any other writing means something else to it
+// than it does here.
 func (m *module) vector(r *reader) {
-	switch op := r.u32(); {
+	op := r.byte()
+	if op >= 0x80 && r.byte() != 1 {
+		m.fix("it has instructions that this box does not know")
+		return
+	}
+	switch {
 	case op <= 11 || op == 92 || op == 93: // loads and a store
 		r.u32()
 		r.u32()
@@ -145,8 +153,5 @@ func (m *module) vector(r *reader) {
 		r.u32()
 		r.u32()
 		r.byte()
-	case op <= 255:
-	default:
-		m.fix("it has instructions that this box does not know")
 	}
 }

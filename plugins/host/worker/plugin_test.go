@@ -60,13 +60,24 @@ func TestGuestsForget(t *testing.T) {
 			b.tables = []byte{typeFunc, 0, 0}
 			return b.stage(remembers(op(0xfc, 16, 0), append(append(op(0xd0, typeFunc), i32const(1)...), 0xfc, 15, 0, 0x1a))...)
 		},
+		"table behind vectors": func() *builder {
+			// The number of a vector instruction that is longer than it has to be:
+			// some read it as one octet, and the next as an instruction of its own,
+			// behind which here a block ends and a table is changed.
+			b := newBuilder()
+			b.tables = []byte{typeFunc, 0, 1}
+			b.elements = []byte{3, 0, 1, 0}
+			f := b.fn("", signature{})
+			return b.stage(remembers(append(i32const(0), 0x25, 0, 0xd1, 0x45),
+				append(append(i32const(0), 0xd2, byte(f)), 0x02, 0x40, 0x0c, 0, 0xfd, 0x80, 0, 0x0b, 0x26, 0))...)
+		},
 		"vector global": func() *builder {
 			b := newBuilder()
 			b.global(typeV128, true, append([]byte{0xfd, 12}, make([]byte, 16)...)...)
 			return b.stage(remembers(op(0x23, 0, 0xfd, 27, 0), append(i32const(1), 0xfd, 17, 0x24, 0))...)
 		},
 	}
-	fresh := map[string]bool{"table": true, "size of a table": true, "vector global": true}
+	fresh := map[string]bool{"table": true, "table behind vectors": true, "size of a table": true, "vector global": true}
 	for name, guest := range guests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
