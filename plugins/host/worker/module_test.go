@@ -53,14 +53,14 @@ func TestMergeData(t *testing.T) {
 		return b
 	}
 	m := &module{}
-	got, ok := m.mergeData(section(segment(10, "ab"), segment(12, "cd"), segment(20, "e"), segment(500, ""), segment(5000, "f"), segment(-10, "end")))
+	got, ok := m.mergeData(section(segment(10, "ab"), segment(12, "cd"), segment(20, "e"), segment(500, ""), segment(-10, "end"), segment(5000, "f")))
 	want := section(segment(10, "abcd\x00\x00\x00\x00\x00\x00e"), segment(500, ""), segment(5000, "f"), segment(-10, "end"))
 	if !ok || string(got) != string(want) {
 		t.Errorf("%q", got)
 	}
 	for _, other := range [][]byte{
 		section(segment(10, "abc"), segment(12, "d")),
-		section(segment(10, "abc"), segment(0, "d")),
+		section(segment(10, "abc"), segment(9, "de")),
 		section([]byte{1, 1, 'x'}),
 		section([]byte{0, 0x23, 0, 0x0b, 0}),
 		append(section(segment(1, "a")), 0),
