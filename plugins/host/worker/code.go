@@ -9,9 +9,14 @@ func (m *module) readCode(r *reader) {
 		if r.bad {
 			return
 		}
+		locals := uint64(0)
 		for range body.count() { // locals: how many of which type
-			body.u32()
-			body.byte()
+			locals += uint64(body.u32())
+			m.valueType(body.byte())
+		}
+		if locals > maxLocals {
+			r.fail() // the compiler makes a list of them
+			return
 		}
 		for body.left() > 0 && m.poolable() {
 			m.instruction(&body)
@@ -19,6 +24,33 @@ func (m *module) readCode(r *reader) {
 		if body.bad {
 			m.fix("it has code that cannot be read")
 		}
+	}
+}
+
+// maxLocals is how many local variables one function may have: as many as in
+// browsers.
+const maxLocals = 50_000
+
+// valueType looks at the type of a value. There are some, of later versions,
+// that are longer than one octet: behind those nothing is where it seems to be.
+func (m *module) valueType(typ byte) {
+	if !isValueType(typ) {
+		m.fix("it has values of types that this box does not know")
+	}
+}
+
+func isValueType(typ byte) bool {
+	return typ >= typeV128 && typ <= typeI32 || typ == typeFunc || typ == typeRef
+}
+
+// blockType passes over the type of a block: none, that of a value, or the
+// number of a type.
+func (m *module) blockType(r *reader) {
+	switch first := r.b[min(r.at, len(r.b)-1)]; {
+	case first == 0x40 || isValueType(first):
+		r.byte()
+	case r.s33() < 0:
+		m.fix("it has blocks of types that this box does not know")
 	}
 }
 
@@ -55,7 +87,7 @@ func (m *module) skipExpression(r *reader) {
 func (m *module) instruction(r *reader) {
 	switch op := r.byte(); {
 	case op == 0x02 || op == 0x03 || op == 0x04: // block, loop, if
-		r.skipSigned(5)
+		m.blockType(r)
 	case op <= 0x01 || op == 0x05 || op == 0x0b || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
 		// unreachable, nop, else, end, return, drop, select, ref.is_null
 	case op == 0x0c || op == 0x0d || op == 0x10 || op == 0xd2: // br, br_if, call, ref.func
@@ -68,8 +100,11 @@ func (m *module) instruction(r *reader) {
 	case op == 0x11: // call_indirect
 		r.u32()
 		r.u32()
-	case op == 0x1c: // select with types
-		r.bytes(r.u32())
+	case op == 0x1c: // select with the one type that it can have
+		if r.byte() != 1 {
+			m.fix("it has instructions that this box does not know")
+		}
+		m.valueType(r.byte())
 	case op >= 0x20 && op <= 0x25: // local.get to table.get
 		r.u32()
 	case op == 0x26:
@@ -89,7 +124,7 @@ func (m *module) instruction(r *reader) {
 		r.bytes(8)
 	case op >= 0x45 && op <= 0xc4: // numeric
 	case op == 0xd0: // ref.null
-		r.byte()
+		m.valueType(r.byte())
 	case op == 0xfc:
 		m.bulk(r)
 	case op == 0xfd:

@@ -199,8 +199,14 @@ func (m *module) readTypes(r *reader) {
 			r.fail()
 			return
 		}
-		params := r.name()
-		m.types = append(m.types, signature{params: params, results: r.name()})
+		s := signature{params: r.name(), results: r.name()}
+		for _, typ := range []byte(s.params + s.results) {
+			if !isValueType(typ) {
+				r.fail()
+				return
+			}
+		}
+		m.types = append(m.types, s)
 	}
 }
 

@@ -66,6 +66,23 @@ func (r *reader) s32() uint32 {
 	return 0
 }
 
+// s33 reads a signed number of 33 bits in LEB128.
+func (r *reader) s33() int64 {
+	var v int64
+	for shift := 0; shift < 35; shift += 7 {
+		c := r.byte()
+		v |= int64(c&0x7f) << shift
+		if c < 0x80 {
+			if c&0x40 != 0 {
+				v |= -1 << (shift + 7)
+			}
+			return v
+		}
+	}
+	r.fail()
+	return 0
+}
+
 // skipSigned passes over a signed number in LEB128 of at most max octets.
 func (r *reader) skipSigned(max int) {
 	for range max {
