@@ -10,8 +10,8 @@ import (
 
 const (
 	// idleGarbage is how much may lie around before it is collected while no
-	// guest runs, busyGarbage before guests have to wait for that; both in
-	// octets.
+	// guest runs, busyGarbage before also those that wait for an answer have to
+	// wait for that, and twice as much before all have to; both in octets.
 	idleGarbage = 2 << 20
 	busyGarbage = 48 << 20
 	// muchLive is what the process never has but for instances with deep
@@ -50,6 +50,16 @@ func (c *collector) begin() {
 	c.active.Add(1)
 }
 
+// pause and resume enclose what a run waits for: no guest runs meanwhile, so
+// that nobody has to wait for it with collecting. Between them is nothing that
+// belongs to the guest's instance.
+func (c *collector) pause() {
+	c.active.Add(-1)
+	c.runs.RUnlock()
+}
+
+func (c *collector) resume() { c.begin() }
+
 func (c *collector) end() {
 	idle := c.active.Add(-1) == 0
 	c.runs.RUnlock()
@@ -58,8 +68,11 @@ func (c *collector) end() {
 	}
 	garbage := int64(heapInUse()) - int64(c.base.Load())
 	switch {
-	case garbage > busyGarbage:
+	case garbage > 2*busyGarbage:
+		// Who begins now waits as well, until the last one that runs has ended, and
+		// its time goes on.
 		c.runs.Lock()
+	case garbage > busyGarbage && c.runs.TryLock():
 	case !idle || garbage < idleGarbage || !c.runs.TryLock():
 		return
 	}

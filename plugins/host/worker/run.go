@@ -171,6 +171,8 @@ func (r *run) ask(kind link.Kind, data []byte, file *os.File) ([]byte, abi.Errno
 	} else {
 		r.s.send(question)
 	}
+	r.s.garbage.pause()
+	defer r.s.garbage.resume()
 	select {
 	case a := <-answer:
 		return a.Data, a.Errno
