@@ -9,6 +9,9 @@ import (
 // one.
 const maxGap = 64
 
+// maxSegments is how many segments are looked at.
+const maxSegments = 1 << 18
+
 // mergeData gives the content of a data section with fewer, larger segments.
 // The linker of Go makes tens of thousands, one for each few words that are not
 // zero, and wazero keeps each with a hundred octets and again in each instance.
@@ -23,7 +26,11 @@ func (m *module) mergeData(content []byte) ([]byte, bool) {
 		data []byte
 	}
 	r := reader{b: content}
-	pieces := make([]piece, r.count())
+	n := r.count()
+	if n > maxSegments {
+		return nil, false
+	}
+	pieces := make([]piece, n)
 	for i := range pieces {
 		active, constant := r.u32() == 0, r.byte() == 0x41
 		at := uint64(r.s32())
