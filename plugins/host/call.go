@@ -85,7 +85,8 @@ type Failure struct {
 	Kind string
 	// Text is for people.
 	Text string
-	// Since is the first failure after the last success.
+	// Since is the first failure after the last success, of whatever kind. It is
+	// zero where the host is closed, or nobody waited.
 	Since time.Time
 	// innocent tells that the plugin has no part in it.
 	innocent bool
@@ -133,8 +134,11 @@ type call struct {
 // the runs. It returns soon after ctx does, at the latest.
 func (h *Host) Call(ctx context.Context, c Call) []Run {
 	p, err := h.enter()
-	if err != nil || p == nil {
+	if p == nil {
 		return nil
+	}
+	if err != nil {
+		return closedRuns(p, &c)
 	}
 	defer h.leave(p)
 	now := h.o.Now()
@@ -144,11 +148,7 @@ func (h *Host) Call(ctx context.Context, c Call) []Run {
 	k := &call{Call: &c, h: h, p: p, findings: c.Event.Findings}
 	runs := k.prepare(now)
 	if len(k.steps) > 0 {
-		if f := k.open(); f != nil {
-			k.failAll(k.steps, f)
-		} else {
-			k.work(ctx)
-		}
+		k.work(ctx)
 		if k.file != nil {
 			_ = k.file.Close()
 		}
@@ -157,14 +157,28 @@ func (h *Host) Call(ctx context.Context, c Call) []Run {
 	return runs
 }
 
+// asks tells whether a plugin is to be asked.
+func (c *Call) asks(q *plugin) bool {
+	return slices.Contains(q.Stages, c.Event.Stage) && (c.Only == nil || slices.Contains(c.Only, q.ID))
+}
+
+// closedRuns are those of a host that is closed: a message that comes so late
+// must not pass as one of which nobody had to be asked.
+func closedRuns(p *pool, c *Call) []Run {
+	var runs []Run
+	for _, q := range p.plugins {
+		if c.asks(q) {
+			runs = append(runs, Run{Plugin: q.ID, Version: q.Version, Failure: closing()})
+		}
+	}
+	return runs
+}
+
 // prepare makes the runs, and steps of those plugins that are to be asked.
 func (k *call) prepare(now time.Time) []Run {
-	serves := func(q *plugin) bool {
-		return slices.Contains(q.Stages, k.Event.Stage) && (k.Only == nil || slices.Contains(k.Only, q.ID))
-	}
 	n := 0
 	for _, q := range k.p.plugins {
-		if serves(q) {
+		if k.asks(q) {
 			n++
 		}
 	}
@@ -174,7 +188,7 @@ func (k *call) prepare(now time.Time) []Run {
 	runs := make([]Run, n)
 	n = 0
 	for i, q := range k.p.plugins {
-		if !serves(q) {
+		if !k.asks(q) {
 			continue
 		}
 		r := &runs[n]
@@ -207,9 +221,10 @@ func (s *step) begin(from *Record) {
 	}
 }
 
-// open opens the message.
+// open opens the message, when there is a place for it: those that wait for one
+// may be many, and their contents take memory.
 func (k *call) open() *Failure {
-	if k.Content == nil {
+	if k.Content == nil || k.file != nil {
 		return nil
 	}
 	f, err := k.Content()
@@ -263,6 +278,11 @@ func (k *call) work(ctx context.Context) {
 		}
 		if todo = k.loaded(w, todo); len(todo) == 0 {
 			k.p.release(w)
+			return
+		}
+		if failure := k.open(); failure != nil {
+			k.p.release(w)
+			k.failAll(todo, failure)
 			return
 		}
 		f := k.fly(ctx, w, todo)

@@ -27,6 +27,8 @@ type figures struct {
 	dropped  int64
 	// failing is since when it failed without a success between.
 	failing time.Time
+	// away is since when it could not be asked, without a success between.
+	away    time.Time
 	breaker breaker
 
 	loadError string
@@ -45,7 +47,7 @@ func (f *figures) ends(r *Run, probe bool, now time.Time) (opened bool) {
 	if r.Failure != nil {
 		f.failures[r.Failure.Kind]++
 		if !r.Failure.its() {
-			r.Failure.Since = f.failing
+			r.Failure.Since = f.missing(r.Failure.Kind, now)
 			if probe {
 				f.breaker.unprobed(now)
 			}
@@ -56,7 +58,7 @@ func (f *figures) ends(r *Run, probe bool, now time.Time) (opened bool) {
 		}
 		r.Failure.Since = f.failing
 	} else {
-		f.failing = time.Time{}
+		f.failing, f.away = time.Time{}, time.Time{}
 	}
 	f.calls++
 	f.times.add(r.Took)
@@ -64,6 +66,18 @@ func (f *figures) ends(r *Run, probe bool, now time.Time) (opened bool) {
 	f.effects += int64(len(r.Effects))
 	f.dropped += int64(r.dropped)
 	return f.breaker.note(r.Failure != nil, probe, now)
+}
+
+// missing tells since when mail was without the plugin, which has no part in the
+// latest failure. That somebody did not wait says nothing of it.
+func (f *figures) missing(kind string, now time.Time) time.Time {
+	if kind != FailCancelled && f.away.IsZero() {
+		f.away = now
+	}
+	if f.failing.IsZero() || !f.away.IsZero() && f.away.Before(f.failing) {
+		return f.away
+	}
+	return f.failing
 }
 
 // ask tells whether the breaker lets a call through, and whether as its probe.

@@ -276,12 +276,12 @@ func (h *Host) Serves(s abi.Stage) int {
 }
 
 // enter gives the pool of the chain, which stays until leave; nil where there
-// is none.
+// is none. With ErrClosed comes the last one, which does nothing any more.
 func (h *Host) enter() (*pool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return nil, ErrClosed
+		return h.pool, ErrClosed
 	}
 	if h.pool != nil {
 		h.pool.users++
@@ -355,7 +355,6 @@ func (h *Host) Close(ctx context.Context) error {
 	for p := range h.pools {
 		p.end()
 	}
-	h.pool = nil
 	h.mu.Unlock()
 	<-h.done
 	return err

@@ -304,8 +304,15 @@ func TestNoWorker(t *testing.T) {
 			if h.Serves(abi.OnMessage) != 1 {
 				t.Error("the chain is not used")
 			}
-			runs := h.Call(bgCtx, Call{Event: doing("", "", "")})
+			runs := h.Call(bgCtx, Call{Event: doing("", "", ""), Content: func() (*os.File, error) {
+				t.Error("the message was opened, though there was no place for it")
+				return nil, os.ErrInvalid
+			}})
 			expect(t, runs, "a:worker")
+			// Its owner may want mail to wait, but not for ever.
+			if first := runs[0].Failure.Since; first.IsZero() || !h.Call(bgCtx, Call{Event: doing("", "", "")})[0].Failure.Since.Equal(first) {
+				t.Errorf("it is missing since %v", first)
+			}
 			if s := h.Status(); !strings.Contains(s.Problem, c.want) || s.Plugins[0].Breaker != BreakerClosed {
 				t.Errorf("%+v", s)
 			}
@@ -398,7 +405,9 @@ func TestClose(t *testing.T) {
 	if err := h.Use(bgCtx, nil); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
-	if runs := h.Call(bgCtx, Call{Event: doing("", "", "")}); runs != nil {
-		t.Error("a closed host was asked")
+	// Nobody may think that there was nobody to ask.
+	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a:busy")
+	if runs := h.Call(bgCtx, Call{Event: doing("", "", ""), Only: []string{"b"}}); runs != nil {
+		t.Error("a plugin was asked that is not there")
 	}
 }
