@@ -19,8 +19,8 @@ type Policy struct {
 	// Weights multiply the points of a filter; 1 where there is none. A negative
 	// one counts as 0.
 	Weights map[string]float64
-	// MaxPoints bounds one score of a filter, either way, before it is weighed;
-	// 0 or none: no bound of the owner's.
+	// MaxPoints bounds each score of a filter and the sum of them for one message,
+	// either way, before they are weighed; 0 or none: no bound of the owner's.
 	MaxPoints map[string]float64
 	// OnFailure is what follows where a filter failed: "tempfail" puts the
 	// message off, anything else ("skip") goes on without the filter.

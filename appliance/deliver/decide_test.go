@@ -57,6 +57,8 @@ func TestDecide(t *testing.T) {
 		"tenths add up":        {[]envelope.Run{run("spam", slices.Repeat([]envelope.Effect{points("A", 0.1)}, 50)...)}, envelope.Keep, "score-above-junk", 5, true, "47 more"},
 		"credit":               {[]envelope.Run{run("spam", points("A", 8)), run("known", points("K", -4))}, envelope.Keep, "no-objection", 4, false, "spam 8 for A (a sign), known -4 for K"},
 		"clamped":              {[]envelope.Run{run("small", points("A", 100), points("B", -100), points("C", 100))}, envelope.Keep, "no-objection", 2, false, ""},
+		"many small ones":      {[]envelope.Run{run("small", slices.Repeat([]envelope.Effect{points("A", 1)}, 20)...), run("spam", points("B", 1))}, envelope.Keep, "no-objection", 3, false, "small -18 (it counts for 2 points at most)"},
+		"many good signs":      {[]envelope.Run{run("small", slices.Repeat([]envelope.Effect{points("A", -1)}, 20)...), run("spam", points("B", 15))}, envelope.Quarantine, "score-above-quarantine", 13, false, ""},
 		"weighed":              {[]envelope.Run{run("half", points("A", 6)), run("mute", points("B", 100))}, envelope.Keep, "no-objection", 3, false, ""},
 		"not a number":         {[]envelope.Run{run("spam", points("A", math.NaN()))}, envelope.Keep, "no-objection", 0, false, ""},
 		"infinite":             {[]envelope.Run{run("spam", points("A", math.Inf(1)), points("B", math.Inf(-1)), points("C", 1))}, envelope.Keep, "no-objection", 1, false, ""},

@@ -50,6 +50,7 @@ func collect(p *Policy, runs []envelope.Run, v *envelope.Verdict) *collector {
 			}
 		}
 	}
+	c.sum = c.sum.bounded(p)
 	return c
 }
 

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -36,16 +37,47 @@ func (p *Policy) count(filter string, points float64) int64 {
 	if math.IsNaN(points) {
 		return 0
 	}
-	bound := p.MaxPoints[filter]
-	if !(bound > 0 && bound < maxScore) {
+	bound, ok := p.bound(filter)
+	if !ok {
 		bound = maxScore
 	}
+	return p.weigh(filter, min(max(points, -bound), bound))
+}
+
+// bound gives the most points that a filter may have for one message, if there
+// is such a bound.
+func (p *Policy) bound(filter string) (points float64, ok bool) {
+	points = p.MaxPoints[filter]
+	return points, points > 0 && points < maxScore
+}
+
+// weigh gives weighed points in units.
+func (p *Policy) weigh(filter string, points float64) int64 {
 	weight, ok := p.Weights[filter]
 	if !ok || math.IsNaN(weight) {
 		weight = 1
 	}
-	weight = min(max(weight, 0), maxWeight)
-	return int64(math.Round(min(max(points, -bound), bound) * weight * unit))
+	return int64(math.Round(points * min(max(weight, 0), maxWeight) * unit))
+}
+
+// bounded takes from the scores of each filter what they have together beyond
+// its bound: many small ones would be as good as a large one otherwise.
+func (s scores) bounded(p *Policy) scores {
+	sums := map[string]int64{}
+	for _, n := range s {
+		sums[n.filter] += n.units
+	}
+	for _, filter := range slices.Sorted(maps.Keys(sums)) {
+		points, ok := p.bound(filter)
+		if !ok {
+			continue
+		}
+		most, sum := p.weigh(filter, points), sums[filter]
+		if less := min(max(sum, -most), most) - sum; less != 0 {
+			s = append(s, score{filter: filter, detail: "it counts for " + number(points) + " points at most", units: less})
+		}
+	}
+	return s
 }
 
 // add takes a score. A filter that says the same of several recipients says it
