@@ -93,6 +93,7 @@ func lines(n int) string {
 // stages are those that need to be said: the message itself is the rule.
 var stages = map[string]string{
 	"on_connect": "at the beginning", "on_mail": "at MAIL", "on_rcpt": "at RCPT", "on_submit": "at submission",
+	"on_delivery": "after delivery", "on_feedback": "about feedback", "on_timer": "at its time",
 }
 
 // effects says the ones that matter most: stops, then large scores.
@@ -182,11 +183,23 @@ type Decided struct {
 // Step implements Event.
 func (Decided) Step() string { return "decided" }
 
-// Say implements Event.
+// Say implements Event. Of a message that is stopped it says what becomes of it
+// and not what would have.
 func (e Decided) Say() string {
 	v := &e.Verdict
 	s := fmt.Sprintf("%s: %s", v.Action, v.Reason.Text)
-	s += where(v.Junk, v.Mailbox, v.Tags, v.Copies, v.Redirects)
+	if v.Action == envelope.Keep || v.Action == envelope.Quarantine {
+		s += kept(v)
+	}
+	if len(v.Ignored) > 0 {
+		s += "; left out: " + list(v.Ignored, saidDropped, short)
+	}
+	return s
+}
+
+// kept says where a message goes and what it is given.
+func kept(v *envelope.Verdict) string {
+	s := place(v.Action, v.Junk, v.Mailbox, v.Tags, v.Copies, v.Redirects)
 	if len(v.Headers) > 0 {
 		s += "; adds " + list(v.Headers, saidEffects, func(f envelope.Field) string { return f.Name })
 	}
@@ -194,16 +207,28 @@ func (e Decided) Say() string {
 		s += "; encrypted or not at all"
 	}
 	for _, d := range v.Recipients[:min(len(v.Recipients), saidEffects)] {
-		s += "; for " + d.Recipient + " alone"
+		var own string
 		if d.Action != "" {
-			s += " " + string(d.Action) + ": " + d.Reason.Text
+			own = " " + string(d.Action) + ": " + d.Reason.Text
 		}
-		s += where(d.Junk, d.Mailbox, d.Tags, d.Copies, d.Redirects)
-	}
-	if len(v.Ignored) > 0 {
-		s += "; left out: " + list(v.Ignored, saidDropped, short)
+		own += place(cmp.Or(d.Action, v.Action), d.Junk, d.Mailbox, d.Tags, d.Copies, d.Redirects)
+		if own != "" {
+			s += "; for " + d.Recipient + " alone" + own
+		}
 	}
 	return s
+}
+
+// place says where a message with an action goes: what is kept away goes to
+// nobody else, and what is discarded nowhere.
+func place(a envelope.Action, junk bool, mailbox string, tags, copies, redirects []string) string {
+	switch a {
+	case envelope.Discard:
+		return ""
+	case envelope.Quarantine:
+		return where(false, "", tags, nil, nil)
+	}
+	return where(junk, mailbox, tags, copies, redirects)
 }
 
 func where(junk bool, mailbox string, tags, copies, redirects []string) string {

@@ -49,7 +49,11 @@ func TestDecidedSays(t *testing.T) {
 	t.Parallel()
 	why := envelope.Reason{Name: "n", Text: "because"}
 	for want, v := range map[string]envelope.Verdict{
-		"reject: because":                          {Action: envelope.Reject, Reason: why},
+		"reject: because":              {Action: envelope.Reject, Reason: why},
+		"reject: because; left out: a": {Action: envelope.Reject, Reason: why, Mailbox: "Lists", Copies: []string{"x@y.test"}, Headers: []envelope.Field{{Name: "X-A", Value: "b"}}, Ignored: []string{"a"}},
+		"quarantine: because; tagged b; adds X-A; for bob@example.test alone discard: because": {
+			Action: envelope.Quarantine, Reason: why, Mailbox: "Lists", Tags: []string{"b"}, Copies: []string{"x@y.test"}, Redirects: []string{"z@y.test"}, Headers: []envelope.Field{{Name: "X-A", Value: "b"}},
+			Recipients: []envelope.Disposition{{Recipient: "bob@example.test", Action: envelope.Discard, Reason: why}, {Recipient: "eve@example.test", Redirects: []string{"z@y.test"}}}},
 		"keep: because; into the junk mailbox":     {Action: envelope.Keep, Reason: why, Junk: true, Mailbox: "Lists"},
 		"keep: because; encrypted or not at all":   {Action: envelope.Keep, Reason: why, RequireTLS: true},
 		"keep: because; left out: a, b, c, 1 more": {Action: envelope.Keep, Reason: why, Ignored: []string{"a", "b", "c", "d"}},
