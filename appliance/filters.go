@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"time"
 
 	"hauspost/appliance/deliver"
@@ -65,25 +66,29 @@ func (f filters) Asks(stage string) bool {
 
 // Connect implements smtpd.Filters.
 func (f filters) Connect(ctx context.Context, peer envelope.Client) ([]envelope.Run, *reply.Reply) {
-	return f.early(ctx, f.event(abi.OnConnect, &envelope.Envelope{Client: peer}))
+	return f.early(ctx, f.event(abi.OnConnect, &envelope.Envelope{Client: peer}), nil)
 }
 
 // Mail implements smtpd.Filters.
 func (f filters) Mail(ctx context.Context, env *envelope.Envelope) ([]envelope.Run, *reply.Reply) {
-	return f.early(ctx, f.event(abi.OnMail, env))
+	return f.early(ctx, f.event(abi.OnMail, env), env.Runs)
 }
 
 // Rcpt implements smtpd.Filters.
 func (f filters) Rcpt(ctx context.Context, env *envelope.Envelope, rcpt envelope.Recipient) ([]envelope.Run, *reply.Reply) {
 	e := f.event(abi.OnRcpt, env)
 	e.Recipients = append(e.Recipients, rcpt.Address.String())
-	return f.early(ctx, e)
+	// What was said of other recipients says nothing of this one.
+	before := slices.DeleteFunc(slices.Clone(env.Runs), func(r envelope.Run) bool { return r.Stage == abi.OnRcpt.String() })
+	return f.early(ctx, e, before)
 }
 
-// early asks before there is a message, and tells whether the peer is refused.
-func (f filters) early(ctx context.Context, e abi.Event) ([]envelope.Run, *reply.Reply) {
+// early asks before there is a message, and tells whether the peer is refused,
+// by what was said in the stages before as well: who was exempt there is not
+// refused here.
+func (f filters) early(ctx context.Context, e abi.Event, before []envelope.Run) ([]envelope.Run, *reply.Reply) {
 	runs := toRuns(e.Stage, f.call(ctx, host.Call{Event: e}))
-	return runs, deliver.DecideEarly(f.Policy(), runs, f.now())
+	return runs, deliver.DecideEarly(f.Policy(), slices.Concat(before, runs), f.now())
 }
 
 // event tells plugins what the box knows of a message.

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,10 @@ func alarmLetter(b *Box, plugin string, f host.Failure, now time.Time) []byte {
 			means += fmt.Sprintf(" After %s such mail is taken and kept in quarantine.", after)
 		}
 	}
+	problem, message := f.Text, "ID"
+	if c := b.plugins.complained(plugin); c != nil {
+		problem, message = c.Problem, cmp.Or(c.Message, message)
+	}
 	var l bytes.Buffer
 	for _, line := range []string{
 		"From: Hauspost <postmaster@" + b.config.Hostname + ">",
@@ -77,12 +82,12 @@ func alarmLetter(b *Box, plugin string, f host.Failure, now time.Time) []byte {
 		"The plugin " + plugin + " failed several times in a row and is not asked for a while.",
 		"It is tried again by itself, at first after seconds, later after minutes.",
 		"",
-		"What went wrong the last time: " + f.Text + " (" + f.Kind + ")",
+		"What went wrong the last time: " + problem + " (" + f.Kind + ")",
 		means,
 		"",
 		"What you can do:",
 		"  hauspost plugin show " + plugin + "      what it is, how often it failed",
-		"  hauspost trace ID              what it did about one message",
+		"  hauspost trace " + message + "   what it did about one message",
 		"  hauspost plugin disable " + plugin + "   go on without it",
 		"  hauspost plugin update " + plugin + " --back   use the version before",
 	} {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hauspost/appliance/config"
+	"hauspost/appliance/control"
 	"hauspost/appliance/deliver"
 	"hauspost/appliance/resolver"
 	"hauspost/plugins/abi"
@@ -40,6 +41,10 @@ type pluginChain struct {
 	reloading sync.Mutex
 	host      atomic.Pointer[host.Host]
 	state     atomic.Pointer[chainState]
+
+	complaining sync.Mutex
+	// complaints are the last failures of plugins, by ID.
+	complaints map[string]control.PluginComplaint
 }
 
 // chainState is what a reload found.
@@ -88,6 +93,9 @@ func (p *pluginChain) call(ctx context.Context, c host.Call) []host.Run {
 	var runs []host.Run
 	if h := p.host.Load(); h != nil {
 		runs = h.Call(ctx, c)
+		if c.Replay == nil {
+			p.complain(c.Event.ID, runs)
+		}
 	}
 	for _, b := range p.state.Load().broken {
 		if slices.Contains(b.stages, c.Event.Stage) && c.Only == nil {
@@ -96,6 +104,33 @@ func (p *pluginChain) call(ctx context.Context, c host.Call) []host.Run {
 		}
 	}
 	return runs
+}
+
+// complain notes what plugins failed of, for the owner to read. That they were
+// not asked at all is no news.
+func (p *pluginChain) complain(id string, runs []host.Run) {
+	for i := range runs {
+		f := runs[i].Failure
+		if f == nil || f.Kind == host.FailBreaker || f.Kind == host.FailBusy || f.Kind == host.FailCancelled {
+			continue
+		}
+		p.complaining.Lock()
+		if p.complaints == nil {
+			p.complaints = map[string]control.PluginComplaint{}
+		}
+		p.complaints[runs[i].Plugin] = control.PluginComplaint{At: p.now().UTC(), Message: id, Problem: complaint(f.Text, runs[i].Log)}
+		p.complaining.Unlock()
+	}
+}
+
+// complained is the last failure of a plugin, nil where there was none.
+func (p *pluginChain) complained(plugin string) *control.PluginComplaint {
+	p.complaining.Lock()
+	defer p.complaining.Unlock()
+	if c, ok := p.complaints[plugin]; ok {
+		return &c
+	}
+	return nil
 }
 
 // reload implements filtering.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 
 	"hauspost/appliance/envelope"
 	"hauspost/plugins/abi"
@@ -42,6 +43,28 @@ func unrecorded(run, then *host.Record) bool {
 	})
 }
 
+// complaint is a problem of a plugin with what it wrote about it itself.
+func complaint(problem string, log []string) string {
+	if problem == "" || len(log) == 0 {
+		return problem
+	}
+	said := log[0]
+	for _, line := range slices.Backward(log) {
+		if text, ok := strings.CutPrefix(line, "error: "); ok {
+			said = text
+			break
+		}
+	}
+	said = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(said, "?"), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if r := []rune(said); len(r) > maxComplaint {
+		said = string(r[:maxComplaint]) + "…"
+	}
+	return problem + ": " + said
+}
+
+// maxComplaint is how much of what a plugin wrote is repeated, in characters.
+const maxComplaint = 300
+
 // differences says in words what a plugin proposed then and does not now, and
 // the other way round.
 func differences(then, now *envelope.Run) []string {
@@ -58,9 +81,9 @@ func differences(then, now *envelope.Run) []string {
 	}
 	if then.Failure != now.Failure {
 		if now.Failure != "" {
-			list = append(list, fmt.Sprintf("now it fails: %s", now.Problem))
+			list = append(list, "now it fails: "+complaint(now.Problem, now.Log))
 		} else {
-			list = append(list, fmt.Sprintf("it failed then: %s", then.Problem))
+			list = append(list, "it failed then: "+complaint(then.Problem, then.Log))
 		}
 	}
 	return list

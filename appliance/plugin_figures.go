@@ -22,7 +22,9 @@ func (p *pluginChain) figures() (workers []control.PluginWorker, restarts int64,
 		workers = append(workers, control.PluginWorker{PID: w.PID, Since: w.Since.UTC(), Bytes: w.RSS, Walls: w.Walls, Missing: w.Missing, Interpreter: !w.Compiler})
 	}
 	for _, q := range s.Plugins {
-		runs[q.ID] = pluginRun(&q)
+		run := pluginRun(&q)
+		run.LastFailure = p.complained(q.ID)
+		runs[q.ID] = run
 		if problem := pluginProblem(&q, s.Problem); problem != "" {
 			wrong[q.ID] = problem
 		}

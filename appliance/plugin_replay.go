@@ -3,7 +3,6 @@ package appliance
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"hauspost/appliance/control"
 	"hauspost/appliance/deliver"
 	"hauspost/appliance/envelope"
-	"hauspost/appliance/maillog"
 	"hauspost/plugins/abi"
 	"hauspost/plugins/host"
 	"hauspost/plugins/pack"
@@ -39,6 +37,9 @@ func (p *pluginChain) replay(ctx context.Context, r replayed, row func(control.R
 	if err != nil {
 		return err
 	}
+	if !slices.Contains(r.pkg.Manifest.Stages, abi.OnMessage) && !slices.Contains(r.pkg.Manifest.Stages, abi.OnSubmit) {
+		return invalid("the plugin %s looks neither at mail that arrives nor at mail that leaves: there is nothing to replay", r.pkg.Manifest.ID)
+	}
 	re, err := p.newReplayer(ctx, r)
 	if err != nil {
 		return err
@@ -48,11 +49,11 @@ func (p *pluginChain) replay(ctx context.Context, r replayed, row func(control.R
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		one, err := re.message(ctx, e)
-		if err != nil {
-			return err
+		one, ok, err := re.message(ctx, e)
+		if err == nil && ok {
+			err = row(one)
 		}
-		if err := row(one); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -87,13 +88,20 @@ func (p *pluginChain) newReplayer(ctx context.Context, r replayed) (*replayer, e
 	return re, nil
 }
 
+// storedMessage is a message in a mailbox; own tells that it is one for what its
+// owner writes.
+type storedMessage struct {
+	store.Entry
+	own bool
+}
+
 // storedMail lists the messages of a replay, each once, the newest first.
-func (p *pluginChain) storedMail(ctx context.Context, r replayed) ([]store.Entry, error) {
+func (p *pluginChain) storedMail(ctx context.Context, r replayed) ([]storedMessage, error) {
 	people, err := accounts.New(accounts.Options{Store: p.store}).List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list []store.Entry
+	var list []storedMessage
 	known := false
 	for _, who := range people {
 		if r.account != "" && !strings.EqualFold(who.Address, r.account) {
@@ -112,51 +120,43 @@ func (p *pluginChain) storedMail(ctx context.Context, r replayed) ([]store.Entry
 			if err != nil {
 				return nil, err
 			}
-			list = live.Entries(list)
+			for _, e := range live.Entries(nil) {
+				list = append(list, storedMessage{e, box.SpecialUse == `\Sent` || box.SpecialUse == `\Drafts`})
+			}
 			live.Close()
 		}
 	}
-	if !known {
+	if !known && r.account != "" {
 		return nil, &control.Error{Kind: control.KindNotFound, Text: fmt.Sprintf("there is no account %s", r.account)}
 	}
-	slices.SortFunc(list, func(x, y store.Entry) int { return cmp.Compare(y.ID.String(), x.ID.String()) })
-	list = slices.CompactFunc(list, func(x, y store.Entry) bool { return x.ID == y.ID })
+	slices.SortStableFunc(list, func(x, y storedMessage) int { return cmp.Compare(y.ID.String(), x.ID.String()) })
+	list = slices.CompactFunc(list, func(x, y storedMessage) bool { return x.ID == y.ID })
 	if r.limit > 0 && len(list) > r.limit {
 		list = list[:r.limit]
 	}
 	return list, nil
 }
 
-// past is what the trace tells of how a message came.
-type past struct {
-	event abi.Event
-	facts []envelope.Fact
-	runs  []envelope.Run
-	// submitted tells that somebody of the house wrote it.
-	submitted bool
-}
-
-// message replays one message.
-func (re *replayer) message(ctx context.Context, e store.Entry) (control.ReplayRow, error) {
+// message replays one message; ok tells whether the plugin is for messages of
+// its kind.
+func (re *replayer) message(ctx context.Context, e storedMessage) (row control.ReplayRow, ok bool, err error) {
 	was, err := re.past(ctx, e)
 	if err != nil {
-		return control.ReplayRow{}, err
+		return row, false, err
 	}
-	row := control.ReplayRow{ID: e.ID.String(), Date: time.Unix(0, was.event.Time).UTC(), Sender: was.event.Sender, Differences: []string{}}
-	stage, ok := re.stage(was)
+	stage, ok := was.stage(re.stages)
 	if !ok {
-		return row, fmt.Errorf("the plugin %s looks neither at mail that arrives nor at mail that leaves: there is nothing to replay", re.plugin)
+		return row, false, nil
 	}
-	was.event.Stage = stage
-	i := slices.IndexFunc(was.runs, func(r envelope.Run) bool { return r.Filter == re.plugin && r.Stage == stage.String() })
+	i := was.at(stage, re.plugin)
 	record := was.record(i)
 	runs := re.host.Call(ctx, host.Call{
-		Event:   was.event,
-		Content: func() (*os.File, error) { return storedFile(ctx, re.chain.dir, re.chain.store, e) },
+		Event:   was.asked(stage, i, record.Time),
+		Content: func() (*os.File, error) { return storedFile(ctx, re.chain.dir, re.chain.store, e.Entry) },
 		Replay:  map[string]*host.Record{re.plugin: record},
 	})
 	if err := ctx.Err(); err != nil || len(runs) != 1 {
-		return row, errors.Join(err, fmt.Errorf("the plugin %s gave %d answers", re.plugin, len(runs)))
+		return row, false, errors.Join(err, fmt.Errorf("the plugin %s gave %d answers", re.plugin, len(runs)))
 	}
 	now := toRun(stage, &runs[0])
 	then, after := envelope.Run{Filter: re.plugin, Stage: stage.String()}, slices.Clone(was.runs)
@@ -166,88 +166,27 @@ func (re *replayer) message(ctx context.Context, e store.Entry) (control.ReplayR
 		then, after[i] = was.runs[i], now
 	}
 	at := time.Unix(0, was.event.Time)
-	row.Before, row.After = re.verdict(was.facts, was.runs, at), re.verdict(was.facts, after, at)
-	row.Differences = differences(&then, &now)
-	row.Changed = row.Before != row.After
-	row.Failure, row.Unrecorded = now.Problem, unrecorded(&runs[0].Record, record)
-	return row, nil
-}
-
-// stage is the one at which a message is replayed.
-func (re *replayer) stage(was *past) (abi.Stage, bool) {
-	if was.submitted && slices.Contains(re.stages, abi.OnSubmit) {
-		return abi.OnSubmit, true
+	row = control.ReplayRow{
+		ID: e.ID.String(), Date: at.UTC(), Sender: was.event.Sender, Differences: differences(&then, &now),
+		Before: re.verdict(stage, was.facts, was.runs, at), After: re.verdict(stage, was.facts, after, at),
+		Failure: complaint(now.Problem, now.Log), Unrecorded: unrecorded(&runs[0].Record, record),
 	}
-	return abi.OnMessage, slices.Contains(re.stages, abi.OnMessage)
+	row.Changed = row.Before != row.After
+	return row, true, nil
 }
 
-func (re *replayer) verdict(facts []envelope.Fact, runs []envelope.Run, now time.Time) control.ReplayVerdict {
-	v := deliver.Decide(re.policy, facts, runs, now)
+// verdict decides again by what filters did until a stage was over: what they
+// said at others, or afterwards, had no part in it.
+func (re *replayer) verdict(stage abi.Stage, facts []envelope.Fact, runs []envelope.Run, now time.Time) control.ReplayVerdict {
+	p := re.policy
+	if stage == abi.OnSubmit {
+		p.JunkAt = 0
+	}
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r envelope.Run) bool { return r.Stage != stage.String() && !isEarly(r.Stage) })
+	v := deliver.Decide(p, facts, runs, now)
 	r := control.ReplayVerdict{Action: string(v.Action), Score: v.Score, Mailbox: v.Mailbox}
 	if v.Junk {
 		r.Mailbox = "Junk"
 	}
 	return r
-}
-
-// past reads how a message came from its trace. Of a message without one only
-// what lies with it is known.
-func (re *replayer) past(ctx context.Context, e store.Entry) (*past, error) {
-	was := &past{event: abi.Event{ID: e.ID.String(), Time: e.InternalDate().UnixNano(), Hostname: re.chain.config.Hostname, Size: int64(e.Size)}}
-	blobs, err := re.chain.store.Trace(ctx, e.ID)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
-	}
-	for _, b := range blobs {
-		entries, err := maillog.Decode(b)
-		if err != nil {
-			return nil, fmt.Errorf("message %s: %w", e.ID, err)
-		}
-		for _, entry := range entries {
-			was.take(entry)
-		}
-	}
-	return was, nil
-}
-
-// take reads one entry of a trace. One of another version, which does not read,
-// tells nothing.
-func (p *past) take(e maillog.Entry) {
-	switch e.Step {
-	case maillog.Connected{}.Step():
-		var ev maillog.Connected
-		if json.Unmarshal(e.Event, &ev) == nil {
-			p.event.Time = e.At.UnixNano()
-			p.event.Client = abi.Client{HELO: ev.HELO, Hostname: ev.Hostname, Protocol: ev.Protocol, TLS: ev.TLS}
-			p.event.Client.Address, p.event.Client.Port = splitClient(ev.Client)
-		}
-	case maillog.Authenticated{}.Step():
-		var ev maillog.Authenticated
-		if json.Unmarshal(e.Event, &ev) == nil {
-			p.event.Account, p.submitted = ev.Account, true
-		}
-	case maillog.Sender{}.Step():
-		var ev maillog.Sender
-		if json.Unmarshal(e.Event, &ev) == nil {
-			p.event.Sender = ev.From
-		}
-	case maillog.RecipientAccepted{}.Step():
-		var ev maillog.RecipientAccepted
-		if json.Unmarshal(e.Event, &ev) == nil {
-			p.event.Recipients = append(p.event.Recipients, ev.To)
-		}
-	case maillog.Checked{}.Step():
-		var ev maillog.Checked
-		if json.Unmarshal(e.Event, &ev) == nil {
-			p.facts = append(p.facts, ev.Facts...)
-			for _, f := range ev.Facts {
-				p.event.Facts = append(p.event.Facts, abi.Fact(f))
-			}
-		}
-	case maillog.Filtered{}.Step():
-		var ev maillog.Filtered
-		if json.Unmarshal(e.Event, &ev) == nil {
-			p.runs = append(p.runs, ev.Run)
-		}
-	}
 }

@@ -85,6 +85,16 @@ type Plugin struct {
 	Run *PluginRun `json:"run,omitempty"`
 }
 
+// PluginComplaint is one failure of a plugin.
+type PluginComplaint struct {
+	At time.Time `json:"at"`
+	// Message is the ID of the message that it was about, for `hauspost trace`;
+	// empty where it was about none.
+	Message string `json:"message,omitempty"`
+	// Problem is in words, with what the plugin wrote about it.
+	Problem string `json:"problem"`
+}
+
 // PluginRun are the figures of a plugin since the box was started.
 type PluginRun struct {
 	Calls int64 `json:"calls"`
@@ -105,6 +115,8 @@ type PluginRun struct {
 	// BrokenSince and Retry are for a breaker that is not closed.
 	BrokenSince time.Time `json:"broken_since,omitzero"`
 	Retry       time.Time `json:"retry,omitzero"`
+	// LastFailure is what it failed of the last time; nil where it did not.
+	LastFailure *PluginComplaint `json:"last_failure,omitempty"`
 	// LoadMilliseconds is how long it took to be loaded.
 	LoadMilliseconds float64 `json:"load_ms"`
 	// Pooled tells that its instances are used again after a complete reset;

@@ -77,14 +77,24 @@ func printPlugin(w io.Writer, p control.Plugin, now time.Time) {
 
 // printRun tells how a plugin does in the running box.
 func printRun(line func(name, value string), r *control.PluginRun, now time.Time) {
-	line("Calls", fmt.Sprintf("%d; half of them took up to %s, 99 of 100 up to %s", r.Calls, milliseconds(r.P50Milliseconds), milliseconds(r.P99Milliseconds)))
-	line("Memory", about(r.MemoryBytes)+" at most")
-	line("Proposed", fmt.Sprintf("%d that counted, %d that did not", r.Effects, r.Dropped))
+	if r.Calls == 0 {
+		line("Calls", "none since the box started")
+	} else {
+		line("Calls", fmt.Sprintf("%d; half of them took up to %s, 99 of 100 up to %s", r.Calls, milliseconds(r.P50Milliseconds), milliseconds(r.P99Milliseconds)))
+		line("Memory", about(r.MemoryBytes)+" at most")
+		line("Proposed", fmt.Sprintf("%d that counted, %d that did not", r.Effects, r.Dropped))
+	}
 	var failed []string
 	for _, kind := range slices.Sorted(maps.Keys(r.Failures)) {
 		failed = append(failed, fmt.Sprintf("%s %d", kind, r.Failures[kind]))
 	}
 	line("Failed", strings.Join(failed, ", "))
+	if f := r.LastFailure; f != nil {
+		line("Last failure", moment(f.At, now)+": "+f.Problem)
+		if f.Message != "" {
+			line("", "`hauspost trace "+f.Message+"` tells more")
+		}
+	}
 	if r.Breaker != "" && r.Breaker != "closed" {
 		state := r.Breaker
 		if !r.BrokenSince.IsZero() {
