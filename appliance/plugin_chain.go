@@ -88,8 +88,11 @@ func (p *pluginChain) serves(s abi.Stage) int {
 // Policy is the owner's settings for the decision, as they are now.
 func (p *pluginChain) Policy() deliver.Policy { return p.state.Load().policy }
 
-// call asks the plugins about an event.
+// call asks the plugins about an event. A reload meanwhile makes none of them
+// slip through: one that is broken before or after it, and was not asked, has
+// failed.
 func (p *pluginChain) call(ctx context.Context, c host.Call) []host.Run {
+	before := p.state.Load()
 	var runs []host.Run
 	if h := p.host.Load(); h != nil {
 		runs = h.Call(ctx, c)
@@ -97,10 +100,20 @@ func (p *pluginChain) call(ctx context.Context, c host.Call) []host.Run {
 			p.complain(c.Event.ID, runs)
 		}
 	}
-	for _, b := range p.state.Load().broken {
-		if slices.Contains(b.stages, c.Event.Stage) && c.Only == nil {
+	if c.Only != nil {
+		return runs
+	}
+	runs = before.addBroken(runs, c.Event.Stage)
+	return p.state.Load().addBroken(runs, c.Event.Stage)
+}
+
+// addBroken adds failures for the broken plugins of a stage of which there is
+// no run.
+func (s *chainState) addBroken(runs []host.Run, stage abi.Stage) []host.Run {
+	for _, b := range s.broken {
+		if slices.Contains(b.stages, stage) && !slices.ContainsFunc(runs, func(r host.Run) bool { return r.Plugin == b.id }) {
 			runs = append(runs, host.Run{Plugin: b.id, Version: b.version,
-				Failure: &host.Failure{Kind: "load", Text: b.problem, Since: b.since}})
+				Failure: &host.Failure{Kind: host.FailLoad, Text: b.problem, Since: b.since}})
 		}
 	}
 	return runs
@@ -146,6 +159,7 @@ func (p *pluginChain) reload(ctx context.Context) error {
 		return err
 	}
 	if h != nil {
+		p.state.Store(next.after(p.state.Load()))
 		err = h.Use(ctx, chain)
 	}
 	p.take(next, h)
@@ -153,6 +167,19 @@ func (p *pluginChain) reload(ctx context.Context) error {
 		return fmt.Errorf("starting the plugins: %w", err)
 	}
 	return nil
+}
+
+// after is the state while the host goes over to the next chain: what was broken
+// stays so until it is there.
+func (s *chainState) after(old *chainState) *chainState {
+	both := *s
+	both.broken = slices.Clone(s.broken)
+	for _, b := range old.broken {
+		if !slices.ContainsFunc(s.broken, func(next broken) bool { return next.id == b.id }) {
+			both.broken = append(both.broken, b)
+		}
+	}
+	return &both
 }
 
 // begin is the first reload. It does not wait for the plugins to have started:
