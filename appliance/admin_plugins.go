@@ -253,6 +253,7 @@ func (a *admin) filterStatus(ctx context.Context) (control.FilterStatus, error) 
 			s.Problems = append(s.Problems, control.PluginProblem{ID: p.ID, Text: p.Problem})
 		}
 	}
+	s.Problems = append(s.Problems, strangers(a.config, each(list, func(p control.Plugin) pack.Entry { return pack.Entry{ID: p.ID} }))...)
 	if a.filtering != nil {
 		var workers []control.PluginWorker
 		workers, s.Restarts, _, _ = a.filtering.figures()

@@ -37,22 +37,9 @@ func (a *admin) plugin(f *pack.Folder, e pack.Entry, runs map[string]control.Plu
 		p.Failing = pkg.Manifest.OnFailure
 	}
 	if p.Problem == "" && e.Enabled {
-		p.Problem = a.misfit(pkg.Manifest, e.Granted, owner)
+		p.Problem = misfit(a.config, pkg.Manifest, e.Granted, owner)
 	}
 	return p
-}
-
-// misfit says what is wrong between a plugin and the settings of the box.
-func (a *admin) misfit(m *pack.Manifest, granted pack.Grants, owner config.Plugin) string {
-	if _, err := m.Resolve(ownerSettings(owner.Settings)); err != nil {
-		return err.Error() + " (in hauspost.toml, below the [[plugin]] with this id)"
-	}
-	for _, name := range granted.Services {
-		if !slices.ContainsFunc(a.config.Services, func(s config.Service) bool { return s.Name == name }) {
-			return fmt.Sprintf("it asks the service %q, which is not in hauspost.toml: add a [[service]] with this name", name)
-		}
-	}
-	return ""
 }
 
 // pluginFacts are what a package says of itself, with the owner's settings.

@@ -244,7 +244,8 @@ type FilterStatus struct {
 	Problems []PluginProblem `json:"problems"`
 	// Workers are the processes in which the plugins run.
 	Workers []PluginWorker `json:"workers"`
-	// Restarts counts workers that had to be replaced since the start.
+	// Restarts counts workers that ended since the start: new ones begin when
+	// something changes about plugins as well.
 	Restarts int64 `json:"restarts"`
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hauspost/appliance"
 	"hauspost/appliance/config"
 	"hauspost/appliance/control"
 )
@@ -17,6 +18,10 @@ type checked struct {
 	File   string        `json:"file"`
 	OK     bool          `json:"ok"`
 	Faults config.Faults `json:"faults"`
+	// Plugins are those that cannot be asked with these settings, Remarks what
+	// else stands there and will have no effect.
+	Plugins []control.PluginProblem `json:"plugins,omitempty"`
+	Remarks []control.PluginProblem `json:"remarks,omitempty"`
 }
 
 var errFaults = errors.New("the settings have faults; nothing was changed")
@@ -45,7 +50,7 @@ func (a *app) configCommand() *cobra.Command {
 
 func (a *app) configCheck() error {
 	result := checked{File: config.Path(a.data), Faults: config.Faults{}}
-	_, err := config.Load(a.data)
+	c, err := config.Load(a.data)
 	if err != nil && !errors.As(err, &result.Faults) {
 		return fmt.Errorf("the settings cannot be read: %w", err)
 	}
@@ -54,11 +59,29 @@ func (a *app) configCheck() error {
 		fmt.Fprintln(a.out, err)
 		return errFaults
 	}
-	if showErr := a.show(result, func(w io.Writer) { fmt.Fprintf(w, "%s is in order.\n", result.File) }); showErr != nil {
+	if err == nil {
+		if result.Plugins, result.Remarks, err = appliance.CheckPlugins(a.data, c); err != nil {
+			return err
+		}
+		result.OK = len(result.Plugins) == 0
+	}
+	if showErr := a.show(result, func(w io.Writer) { printChecked(w, result) }); showErr != nil {
 		return showErr
 	}
-	if err != nil {
+	if !result.OK {
 		return errFaults
 	}
 	return nil
+}
+
+func printChecked(w io.Writer, c checked) {
+	for _, p := range c.Plugins {
+		fmt.Fprintf(w, "PROBLEM with the plugin %s: %s\n", p.ID, p.Text)
+	}
+	for _, p := range c.Remarks {
+		fmt.Fprintf(w, "Remark on the plugin %s: %s\n", p.ID, p.Text)
+	}
+	if c.OK {
+		fmt.Fprintf(w, "%s is in order.\n", c.File)
+	}
 }

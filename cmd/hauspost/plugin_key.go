@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +25,9 @@ func (a *app) pluginKey() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: a.tool(func(_ context.Context, args []string) error {
 			public, err := appliance.PluginKey(args[0])
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("there is a file %s already, and a key is never overwritten: choose another name", args[0])
+			}
 			if err != nil {
 				return err
 			}

@@ -109,7 +109,7 @@ func printFilterStatus(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, ", in %s of %s", processes, about(bytes))
 	}
 	if f.Restarts > 0 {
-		fmt.Fprintf(w, ", restarted %s", times(int(f.Restarts)))
+		fmt.Fprintf(w, ", after %d that ended", f.Restarts)
 	}
 	fmt.Fprintln(w)
 	if len(f.Workers) > 0 {
