@@ -142,9 +142,6 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 	if len(d.Queue) > 0 {
 		c.wake(d.Queue)
 	}
-	if c.told != nil && len(placed) > 0 {
-		c.told(c.delivered(id, content.Size()+int64(len(prefix)), r, placed))
-	}
 	before := len(c.trace.Entries())
 	for i, at := range placed {
 		p := &r.placements[i]
@@ -163,7 +160,11 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 		}
 		c.trace.Add(ev)
 	}
-	return keepTrace(c.store, c.env.ID, c.trace, before)
+	err = keepTrace(c.store, c.env.ID, c.trace, before)
+	if c.told != nil && len(placed) > 0 {
+		c.told(c.delivered(id, content.Size()+int64(len(prefix)), r, placed))
+	}
+	return err
 }
 
 // prepare finds or makes the mailbox for junk, and leaves out tags for which the
