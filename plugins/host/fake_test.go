@@ -95,7 +95,7 @@ func (k *fake) configure() bool {
 		return false
 	}
 	r := &link.Ready{Walls: []string{"a wall\x1b[2J"}, Missing: []string{"another"}, Compiler: true}
-	for range c.Plugins {
+	for n := range c.Plugins {
 		f, files, err := k.conn.Receive()
 		l, ok := f.(*link.Load)
 		if err != nil || !ok || len(files) != 1 {
@@ -110,6 +110,17 @@ func (k *fake) configure() bool {
 			os.Exit(7)
 		case "never":
 			time.Sleep(time.Hour)
+		case "die loading":
+			_ = k.conn.Send(&link.Loading{Plugin: n})
+			os.Exit(7)
+		case "never started":
+			_ = k.conn.Send(&link.Loading{Plugin: n})
+			_ = k.conn.Send(&link.Loading{Plugin: n, Start: true})
+			time.Sleep(time.Hour)
+		case "loads for ever":
+			for {
+				_ = k.conn.Send(&link.Loading{Plugin: n})
+			}
 		}
 		k.plugins = append(k.plugins, l)
 		r.Plugins = append(r.Plugins, loaded)

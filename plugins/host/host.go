@@ -83,7 +83,8 @@ type Options struct {
 	// 0 is 1000 and 30 s.
 	Queue     int
 	QueueTime time.Duration
-	// StartTime is how long a worker may take to load the chain; 0 is 2 minutes.
+	// StartTime is how long a worker may take to load one plugin; 0 is 2 minutes.
+	// Of that its first code, once compiled, may run for a quarter.
 	StartTime time.Duration
 	// RSS is how much an idle worker may hold before it is replaced, in octets; 0 is
 	// 256 MiB.
@@ -230,7 +231,7 @@ func (h *Host) newPool(plugins []Plugin) (*pool, error) {
 	if closed {
 		return nil, ErrClosed
 	}
-	p := &pool{h: h, users: 1, tried: make(chan struct{})}
+	p := &pool{h: h, users: 1, tried: make(chan struct{}), strikes: map[int]int{}, outcast: map[int]string{}}
 	for _, q := range plugins {
 		if slices.ContainsFunc(p.plugins, func(have *plugin) bool { return have.ID == q.ID }) {
 			return nil, fmt.Errorf("using the plugin %s: it is in the chain twice", q.ID)

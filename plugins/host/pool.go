@@ -27,6 +27,10 @@ type pool struct {
 	backoff time.Duration
 	retry   time.Time
 	again   *time.Timer
+	// strikes counts workers that died while they loaded a plugin, outcast says
+	// why one is left out for that; both by the number of the plugin.
+	strikes map[int]int
+	outcast map[int]string
 }
 
 // waiter waits for a place in a worker.

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"hauspost/plugins/abi"
 	"hauspost/plugins/host/link"
 )
 
@@ -43,6 +42,8 @@ type worker struct {
 	since  time.Time
 	idle   time.Time
 	killed string
+	// slowStart tells that it was killed because it did not get ready.
+	slowStart bool
 
 	pid      int
 	process  *os.Process
@@ -51,6 +52,9 @@ type worker struct {
 	walls    []string
 	missing  []string
 	compiler bool
+	// loading is the plugin that it loads, by the number in the pool; -1 before
+	// and after.
+	loading int
 	// numbers are those of the pool's plugins in the worker, problems why they
 	// are not there.
 	numbers  []int
@@ -67,7 +71,7 @@ func (w *worker) tired() int {
 
 // start starts a worker. It wants p.mu held.
 func (p *pool) start(careful bool) {
-	w := &worker{p: p, careful: careful, flights: map[uint64]*flight{}, since: time.Now(), exited: make(chan struct{})}
+	w := &worker{p: p, careful: careful, flights: map[uint64]*flight{}, since: time.Now(), exited: make(chan struct{}), loading: -1}
 	p.workers = append(p.workers, w)
 	go w.live()
 }
@@ -81,10 +85,11 @@ func (w *worker) live() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if w.state == starting {
+				w.slowStart = true
 				w.kill("it was not ready after " + p.h.o.StartTime.String())
 			}
 		})
-		err = w.load(conn)
+		err = w.load(conn, limit)
 		limit.Stop()
 	}
 	p.mu.Lock()
@@ -99,7 +104,9 @@ func (w *worker) live() {
 			problem += ": " + err.Error()
 		}
 		w.leave()
-		p.started(problem)
+		if !w.strike(problem) {
+			p.started(problem)
+		}
 		p.ensure()
 		p.mu.Unlock()
 		p.h.o.Logger.Warn("The worker for the plugins could not be started.", "error", problem)
@@ -167,107 +174,6 @@ func ending(err error) string {
 		return "it ended itself"
 	}
 	return err.Error()
-}
-
-// load sends the chain and waits until the worker is ready.
-func (w *worker) load(conn *link.Conn) error {
-	p := w.p
-	w.numbers, w.problems = make([]int, len(p.plugins)), make([]string, len(p.plugins))
-	var files []*os.File
-	var loads []*link.Load
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
-	memory := int64(512 << 20)
-	for i, q := range p.plugins {
-		f, err := q.Wasm()
-		settings := q.Settings.Append(nil)
-		switch {
-		case err != nil:
-			w.problems[i] = clean("its module could not be opened: "+err.Error(), abi.MaxText)
-			continue
-		case len(settings) > abi.MaxSettings:
-			_ = f.Close()
-			w.problems[i] = fmt.Sprintf("its settings are larger than %d KB", abi.MaxSettings>>10)
-			continue
-		}
-		w.numbers[i] = len(loads)
-		files = append(files, f)
-		loads = append(loads, &link.Load{ID: q.ID, SHA256: q.SHA256, Stages: q.Stages, Imports: imports(q), Effects: q.Grants.Effects,
-			Memory: q.memory, Settings: settings, Seed: q.Seed})
-		memory += q.memory * int64(p.h.o.Parallel)
-	}
-	if err := conn.Send(&link.Configure{Plugins: len(loads), Parallel: p.h.o.Parallel, Cache: p.h.o.Cache, Memory: memory}); err != nil {
-		return err
-	}
-	for i, l := range loads {
-		if err := conn.Send(l, files[i]); err != nil {
-			return err
-		}
-	}
-	f, got, err := conn.Receive()
-	for _, f := range got {
-		_ = f.Close()
-	}
-	if err != nil {
-		return err
-	}
-	r, ok := f.(*link.Ready)
-	if !ok || len(got) > 0 || len(r.Plugins) != len(loads) {
-		return errors.New("it sent something else than that it is ready")
-	}
-	w.isReady(r)
-	return nil
-}
-
-// imports are the functions that a plugin may import.
-func imports(q *plugin) []string {
-	list := []string{"event", "settings", "reply", "effects", "log", "clock", "random"}
-	for _, g := range []struct {
-		granted bool
-		names   []string
-	}{
-		{q.Grants.Header, []string{"header"}},
-		{q.Grants.Body, []string{"parts", "part_read"}},
-		{q.Grants.Keys, []string{"keys_get", "keys_change"}},
-		{len(q.Grants.DNS) > 0, []string{"dns"}},
-		{len(q.Grants.Services) > 0, []string{"service"}},
-	} {
-		if g.granted {
-			list = append(list, g.names...)
-		}
-	}
-	return list
-}
-
-// isReady notes what the worker says of itself and of the plugins.
-func (w *worker) isReady(r *link.Ready) {
-	words := func(list []string) []string {
-		out := make([]string, 0, min(len(list), 32))
-		for _, s := range list[:min(len(list), 32)] {
-			out = append(out, clean(s, abi.MaxText))
-		}
-		return out
-	}
-	w.p.mu.Lock()
-	defer w.p.mu.Unlock()
-	w.walls, w.missing, w.compiler = words(r.Walls), words(r.Missing), r.Compiler
-	for i, q := range w.p.plugins {
-		l := link.Loaded{Error: w.problems[i]}
-		if l.Error == "" {
-			l = r.Plugins[w.numbers[i]]
-			w.problems[i] = clean(l.Error, abi.MaxText)
-		}
-		q.mu.Lock()
-		q.loadError, q.loadTime, q.pooled = w.problems[i], min(max(l.Took, 0), w.p.h.o.StartTime), l.Pooled
-		q.instance = min(max(l.Memory, 0), q.memory)
-		if q.since.IsZero() {
-			q.since = w.p.h.o.Now()
-		}
-		q.mu.Unlock()
-	}
 }
 
 // serve takes frames until the worker is gone, and gives why.

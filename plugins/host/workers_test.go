@@ -323,6 +323,41 @@ func TestNoWorker(t *testing.T) {
 	}
 }
 
+// TestOneThatCannotBeLoaded: a plugin that ends its worker, or keeps it, before
+// there is a message takes the others from nobody.
+func TestOneThatCannotBeLoaded(t *testing.T) {
+	t.Parallel()
+	for _, mark := range []string{"die loading", "never started"} {
+		t.Run(mark, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t, Options{StartTime: time.Second}, fakePlugin("a"))
+			bad := fakePlugin("bad")
+			copy(bad.Seed[:], mark)
+			if err := h.Use(bgCtx, []Plugin{fakePlugin("a"), bad, fakePlugin("b")}); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a bad:load b")
+			}
+			_ = syscall.Kill(h.Status().Workers[0].PID, syscall.SIGKILL)
+			expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a bad:load b")
+			if s := h.Status(); !strings.Contains(s.Plugins[1].LoadError, "left out") || s.Problem != "" {
+				t.Errorf("%+v", s)
+			}
+			if err := h.Use(bgCtx, []Plugin{fakePlugin("a"), fakePlugin("bad")}); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a bad")
+		})
+	}
+	// A worker that goes back and forth is not believed.
+	h := newHost(t, Options{StartTime: 10 * time.Second})
+	bad := fakePlugin("bad")
+	copy(bad.Seed[:], "loads for ever")
+	_ = h.Use(bgCtx, []Plugin{bad})
+	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "bad:load")
+}
+
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	l := &log{}

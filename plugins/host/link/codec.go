@@ -23,6 +23,7 @@ const (
 	kindResult
 	kindMore
 	kindAsk
+	kindLoading
 )
 
 func (*Configure) kind() byte { return kindConfigure }
@@ -34,6 +35,7 @@ func (*Ready) kind() byte     { return kindReady }
 func (*Result) kind() byte    { return kindResult }
 func (*More) kind() byte      { return kindMore }
 func (*Ask) kind() byte       { return kindAsk }
+func (*Loading) kind() byte   { return kindLoading }
 
 // Append encodes f behind b.
 func Append(b []byte, f Frame) []byte { return f.append(append(b, f.kind())) }
@@ -76,6 +78,8 @@ func empty(kind byte) Frame {
 		return &More{}
 	case kindAsk:
 		return &Ask{}
+	case kindLoading:
+		return &Loading{}
 	}
 	return nil
 }
@@ -285,6 +289,10 @@ func (f *Answer) decode(d *decoder) {
 func (f *Cancel) append(b []byte) []byte { return binary.AppendUvarint(b, f.ID) }
 
 func (f *Cancel) decode(d *decoder) { f.ID = d.uint() }
+
+func (f *Loading) append(b []byte) []byte { return appendBool(appendInt(b, f.Plugin), f.Start) }
+
+func (f *Loading) decode(d *decoder) { f.Plugin, f.Start = d.int(), d.bool() }
 
 func (f *Ready) append(b []byte) []byte {
 	b = appendInt(b, len(f.Plugins))

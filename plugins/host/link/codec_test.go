@@ -26,6 +26,8 @@ func samples() []Frame {
 		&Answer{ID: 9, Errno: abi.ErrAgain, Data: bytes.Repeat([]byte{1}, abi.MaxReply)},
 		&Cancel{},
 		&Cancel{ID: 77},
+		&Loading{},
+		&Loading{Plugin: 300, Start: true},
 		&Ready{},
 		&Ready{Plugins: []Loaded{{Error: "no"}, {Took: time.Second, Pooled: true, Memory: 3 << 20}}, Walls: []string{"landlock", ""}, Missing: []string{"seccomp"}, Compiler: true},
 		&Result{},

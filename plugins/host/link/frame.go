@@ -14,6 +14,8 @@
 //	parent                             worker
 //	Configure
 //	Load, once for each plugin (+file)
+//	                                   Loading, before each plugin is compiled,
+//	                                   and again before it is started
 //	                                   Ready, once
 //	Run (+file if HasFile)
 //	                                   Ask (+file), any number of them
@@ -126,6 +128,16 @@ type Answer struct {
 // further step of it and ends it with a Result that has Last; which failure
 // stands in it does not matter.
 type Cancel struct{ ID uint64 }
+
+// Loading says which plugin comes next: where the worker then dies or goes no
+// further, it was that one. Plugins are compiled in their order, and after that
+// started in their order.
+type Loading struct {
+	// Plugin is its number.
+	Plugin int
+	// Start tells that it is started: its code runs for the first time.
+	Start bool
+}
 
 // Ready says that the worker loaded what it could and that its walls stand.
 type Ready struct {

@@ -114,7 +114,7 @@ func (s *server) prepare(ctx context.Context, config *link.Configure, w walls) (
 	}
 	ctx = experimental.WithCompilationWorkers(ctx, min(runtime.NumCPU(), 4))
 	ready := &link.Ready{Walls: stand.Standing, Missing: append(stand.Missing, missing...), Compiler: hasCompiler()}
-	for range config.Plugins {
+	for n := range config.Plugins {
 		frame, files, err := s.conn.Receive()
 		if err != nil {
 			return nil, err
@@ -123,6 +123,10 @@ func (s *server) prepare(ctx context.Context, config *link.Configure, w walls) (
 		if !ok {
 			closeAll(files)
 			return nil, fmt.Errorf("the parent sent %T instead of a plugin", frame)
+		}
+		if err := s.conn.Send(&link.Loading{Plugin: n}); err != nil {
+			closeAll(files)
+			return nil, err
 		}
 		began := time.Now()
 		p, err := loadPlugin(ctx, load, files, cache)
@@ -143,6 +147,9 @@ func (s *server) prepare(ctx context.Context, config *link.Configure, w walls) (
 	for n, p := range s.plugins {
 		if p == nil {
 			continue
+		}
+		if err := s.conn.Send(&link.Loading{Plugin: n, Start: true}); err != nil {
+			return nil, err
 		}
 		began := time.Now()
 		loaded := &ready.Plugins[n]

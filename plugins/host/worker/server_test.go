@@ -65,11 +65,18 @@ func (p *parent) setUp(config link.Configure, loads []*link.Load, wasm [][]byte)
 		p.send(l, f)
 		_ = f.Close()
 	}
-	ready, ok := p.receive().(*link.Ready)
-	if !ok {
-		p.t.Fatal("the worker is not ready")
+	for p.ready == nil {
+		switch f := p.receive().(type) {
+		case *link.Loading:
+			if f.Plugin < 0 || f.Plugin >= len(loads) {
+				p.t.Fatalf("%+v", f)
+			}
+		case *link.Ready:
+			p.ready = f
+		default:
+			p.t.Fatalf("the worker is not ready: %T came", f)
+		}
 	}
-	p.ready = ready
 }
 
 func (p *parent) send(f link.Frame, files ...*os.File) {
