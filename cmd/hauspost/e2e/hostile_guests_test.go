@@ -71,7 +71,7 @@ func TestHostileGuest(t *testing.T) {
 	if n := len(r.Effects); r.Failure != "" || n != 100 || r.symbols() != strings.TrimSpace(strings.Repeat("MANY ", 100)) {
 		t.Errorf("of ten thousand effects %d were taken (%s %s)", n, r.Failure, r.Problem)
 	}
-	if log := strings.Join(r.Log, "\n"); !strings.Contains(log, "effects") {
+	if log := strings.Join(r.Log, "\n"); !strings.Contains(log, "only the first 100 effects were taken") {
 		t.Errorf("the trace does not tell that effects were left out: %q", log)
 	}
 	taken = append(taken, "many")
@@ -291,6 +291,21 @@ func TestBreaker(t *testing.T) {
 	if p := b.filters().problem("evil"); p != "" {
 		t.Errorf("status says %q when all is well again", p)
 	}
-	b.once(taken...)
+	// Beside the mail there is a letter that tells the owner.
+	told := 0
+	for _, m := range b.show("anna", "INBOX") {
+		switch i := slices.Index(taken, m.subject); {
+		case i >= 0:
+			taken = slices.Delete(taken, i, i+1)
+		case m.subject == "The plugin evil fails" && strings.Contains(m.raw, "it ended itself with code 3"):
+			told++
+		default:
+			t.Errorf("there is a message %q", m.subject)
+		}
+	}
+	if told != 1 || len(taken) > 0 {
+		t.Errorf("the owner was told %d times, and the messages %v are not there", told, taken)
+	}
 	b.stop()
+	b.mustVerify()
 }

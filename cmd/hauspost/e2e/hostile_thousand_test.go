@@ -84,7 +84,7 @@ func TestThousandWithHangingGuest(t *testing.T) {
 	if len(mail) != len(all) {
 		t.Errorf("%d messages are there, want %d", len(mail), len(all))
 	}
-	traces := b.logged()
+	traces, late := b.logged(), 0
 	for i, s := range all {
 		if s.answer.code != 250 || len(mail[s.id]) != 1 {
 			t.Errorf("%s got %d %s and is in %+v", s.id, s.answer.code, s.answer.text, mail[s.id])
@@ -101,12 +101,19 @@ func TestThousandWithHangingGuest(t *testing.T) {
 			if i%(10*every) == every-1 { // the log says the same as the trace
 				b.trace(s.answer.id).failed("hangs", "timeout", "it took longer than "+hangTime.String())
 			}
+		} else if tr.run("hangs").Failure == "timeout" {
+			late++
 		} else {
 			tr.did("hangs", "SEEN")
 		}
 	}
-	if p := b.plugin(t, "hangs"); p.Run.Failures["timeout"] != thousand/every {
-		t.Errorf("the figures count %v", p.Run.Failures)
+	// A machine with too much to do may not give an innocent message its turn in
+	// the short time that it has.
+	if late > thousand/50 {
+		t.Errorf("for %d innocent messages the plugin had no time", late)
+	}
+	if p := b.plugin(t, "hangs"); p.Run.Failures["timeout"] != thousand/every+late || len(p.Run.Failures) != 1 {
+		t.Errorf("the figures count %v, and %d innocent messages were late", p.Run.Failures, late)
 	}
 	innocent := slices.DeleteFunc(rough, func(s sent) bool { return s.hangs })
 	for name, list := range map[string][]sent{"none hangs": calm, "every tenth hangs": innocent} {
@@ -118,7 +125,7 @@ func TestThousandWithHangingGuest(t *testing.T) {
 		t.Logf("innocent messages where %s: median %v, p90 %v, p99 %v, most %v", name,
 			took[len(took)/2], took[len(took)*9/10], took[len(took)*99/100], took[len(took)-1])
 	}
-	t.Logf("%d workers were replaced", b.filters().Restarts)
+	t.Logf("%d workers were replaced, %d innocent messages were late", b.filters().Restarts, late)
 	b.stop()
 	b.mustVerify()
 }

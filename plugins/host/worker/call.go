@@ -44,9 +44,11 @@ type call struct {
 
 	effects     []abi.Effect
 	effectsSize int
-	keys        overlay
-	log         log
-	waited      time.Duration
+	// effectsCut tells that some were not taken, which the log says once.
+	effectsCut bool
+	keys       overlay
+	log        log
+	waited     time.Duration
 }
 
 // newCall makes a call whose clock begins at now, in nanoseconds since 1970.

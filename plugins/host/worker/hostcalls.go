@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -301,6 +302,10 @@ func hostEffects(c *call, m api.Memory, a []uint64) int64 {
 		}
 		size := len(e.Symbol) + len(e.Detail) + len(e.Argument) + len(e.Name) + len(e.Recipient) + 64
 		if len(c.effects) == abi.MaxEffects || c.effectsSize+size > effectsBudget {
+			if !c.effectsCut {
+				c.effectsCut = true
+				c.log.add(2, fmt.Sprintf("only the first %d effects were taken", len(c.effects)))
+			}
 			return int64(abi.ErrTooBig)
 		}
 		c.effectsSize += size

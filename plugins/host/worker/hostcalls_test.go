@@ -199,6 +199,9 @@ func TestEffectsAreBounded(t *testing.T) {
 	if len(c.effects) != abi.MaxEffects || bad != 10_000-abi.MaxEffects {
 		t.Error(len(c.effects), bad)
 	}
+	if len(c.log.lines) != 1 || c.log.lines[0] != "warning: only the first 100 effects were taken" {
+		t.Errorf("the log says %q", c.log.lines)
+	}
 	if d := c.effects[0].Detail; len(d) != abi.MaxText {
 		t.Error(len(d))
 	}
