@@ -96,6 +96,33 @@ func counts(t *testing.T, s *store.Store, want map[string]int) {
 	}
 }
 
+// A filter that files by what strangers write does not make mailboxes for ever.
+func TestMailboxesAreBounded(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, script(func(m *Message) (*Scan, error) {
+		return scanOf(propose(envelope.EffectFileInto, string(bytes.TrimSpace(m.Head[len("Subject: "):bytes.IndexByte(m.Head, '\r')])), "")), nil
+	}), Policy{})
+	if err := g.store.Update(t.Context(), func(tx *store.Tx) error {
+		for i := range maxMailboxes - 2 {
+			if _, err := tx.CreateMailbox("b", fmt.Sprintf("M%d", i), ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"the last", "one more", "the last", "M7"} {
+		if err := g.take(t, "Subject: "+name+"\r\n\r\nhello\r\n", nil, "bob@example.test"); err != nil {
+			t.Fatal(err)
+		}
+		if full := strings.Contains(said(g.trace), "not done: file into one more for bob@example.test"); full != (name == "one more") {
+			t.Errorf("%s:\n%s", name, said(g.trace))
+		}
+	}
+	counts(t, g.store, map[string]int{"b the last": 2, "b INBOX": 1, "b M7": 1})
+}
+
 func TestJunkIsFiled(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, proposing(points("A", 6)), Policy{JunkAt: 5})

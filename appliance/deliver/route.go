@@ -167,8 +167,13 @@ func (c *commit) run(ctx context.Context, content *store.Staged, prefix []byte, 
 	return err
 }
 
-// prepare finds or makes the mailbox for junk, and leaves out tags for which the
-// mailbox has no room: the message is worth more. Most messages need neither.
+// maxMailboxes is how many mailboxes a person may have before filters make no
+// more: one that files by what strangers write would make any number.
+const maxMailboxes = 500
+
+// prepare finds or makes the mailbox for junk, and leaves out mailboxes and tags
+// for which there is no room: the message is worth more. Most messages need
+// neither.
 // Its errors are *reply.Reply.
 func (c *commit) prepare(ctx context.Context, p *placement) error {
 	if !p.place.Create && len(p.place.Flags) == 0 {
@@ -185,9 +190,18 @@ func (c *commit) prepare(ctx context.Context, p *placement) error {
 	if err != nil {
 		return reply.StorageError.Because(err)
 	}
+	there := func() int {
+		return slices.IndexFunc(boxes, func(b store.Mailbox) bool { return b.Name == p.place.Mailbox })
+	}
+	if there() < 0 && len(boxes) >= maxMailboxes && !p.junk && p.place.Mailbox != quarantine {
+		c.trace.Add(maillog.Waived{Kind: envelope.EffectFileInto, Argument: p.place.Mailbox, Recipient: p.recipient.Address.String(),
+			Why: fmt.Sprintf("it is not there, and no filter makes more than %d mailboxes for one person", maxMailboxes)})
+		p.place.Mailbox, p.place.Create = inbox, false
+	}
 	var keywords []string
-	if i := slices.IndexFunc(boxes, func(b store.Mailbox) bool { return b.Name == p.place.Mailbox }); i >= 0 {
+	if i := there(); i >= 0 {
 		keywords = slices.Clone(boxes[i].Keywords)
+		p.junk = p.junk || boxes[i].SpecialUse == `\Junk`
 	}
 	var flags []string
 	for _, tag := range p.place.Flags {
