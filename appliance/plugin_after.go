@@ -113,6 +113,12 @@ func (a *afterwards) run(ctx context.Context) {
 				break
 			}
 			a.tell(ctx, one)
+			// Where there is always something to tell, the time comes all the same.
+			select {
+			case <-tick.C:
+				a.timers(ctx)
+			default:
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -51,8 +52,25 @@ func sealMemory(f *os.File) (*os.File, error) {
 	return f, os.NewSyscallError("fcntl", err)
 }
 
+// unnamedFile makes a file that has no name, or only for a moment: not all file
+// systems have such files.
 func unnamedFile(dir string) (*os.File, error) {
-	return os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
+		return namedFile(dir)
+	}
+	return f, err
+}
+
+func namedFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, ".message-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // readOnly opens the file again, so that its reader cannot write it.

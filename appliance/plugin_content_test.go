@@ -37,3 +37,30 @@ func TestContentFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestContentFileOfOldFolders holds that the same is so where the file system has
+// no files without a name.
+func TestContentFileOfOldFolders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f, err := namedFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("hello"); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = readOnly(f); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(f); err != nil || string(got) != "hello" {
+		t.Errorf("%q (%v)", got, err)
+	}
+	if _, err := f.WriteAt([]byte("y"), 0); err == nil {
+		t.Error("it can be written")
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) > 0 {
+		t.Errorf("the folder holds %v (%v)", names, err)
+	}
+}
