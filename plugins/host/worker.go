@@ -160,6 +160,8 @@ func (w *worker) spawn() (*link.Conn, error) {
 		return nil, err
 	}
 	go w.listen(stderr)
+	// Where memory is short a worker shall go, not the mail process.
+	_ = os.WriteFile("/proc/"+strconv.Itoa(cmd.Process.Pid)+"/oom_score_adj", []byte("500"), 0)
 	w.p.mu.Lock()
 	w.conn, w.process, w.pid = conn, cmd.Process, cmd.Process.Pid
 	if w.killed != "" {

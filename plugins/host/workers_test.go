@@ -366,6 +366,11 @@ func TestProcess(t *testing.T) {
 	if got := strings.Join(runs[0].Log[:2], " "); got != "[] [fake-worker]" {
 		t.Errorf("environment and arguments: %s", got)
 	}
+	first, err := os.ReadFile("/proc/" + runs[0].Log[2] + "/oom_score_adj")
+	own, ownErr := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil || ownErr != nil || string(first) == string(own) {
+		t.Errorf("without memory it is as likely to end as this process: %s", first)
+	}
 	expect(t, h.Call(bgCtx, Call{Event: doing("a", "stderr", "")}), "a")
 	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a")
 	if n := strings.Count(l.String(), "says something"); n == 0 || n > 2*stderrBurst || len(l.String()) > 2*stderrBurst*(stderrLine+200) {
