@@ -73,7 +73,7 @@ func TestThousandWithHangingGuest(t *testing.T) {
 	b.start()
 	b.install(guest{id: "hangs", time: hangTime.String()})
 	b.install(guest{id: "good", field: "X-Good"})
-	calm := b.crowd("calm", thousand/2, 0)
+	calm := b.crowd("calm", thousand/4, 0)
 	rough := b.crowd("rough", thousand, every)
 	all := append(slices.Clone(calm), rough...)
 
