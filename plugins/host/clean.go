@@ -64,6 +64,10 @@ func (k *call) failure(raw *result) *Failure {
 	f := &Failure{Kind: raw.Failure, Text: clean(raw.Text, abi.MaxText)}
 	switch raw.Failure {
 	case link.FailTrap, link.FailExit, link.FailMemory, link.FailLoad:
+	case link.FailWorker:
+		// Such as a message that it had no room for: who sends some of that kind
+		// must not bring the plugin to no longer being asked.
+		f.innocent = true
 	default:
 		f.Kind = FailWorker
 	}

@@ -167,6 +167,8 @@ func (k *fake) do(do, detail string, r *link.Result, e *abi.Event, file *os.File
 		os.Exit(3)
 	case "trap":
 		r.Failure, r.Text = link.FailTrap, "unreachable\nline"
+	case "unread":
+		r.Failure, r.Text = link.FailWorker, "no room for the message"
 	case "odd":
 		r.Failure = "no such failure"
 	case "effects":

@@ -83,6 +83,20 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// TestBreakerOfOthers: what the worker could not do opens no plugin's breaker.
+func TestBreakerOfOthers(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, Options{}, fakePlugin("a"))
+	for range 2 * breakerRow {
+		runs := h.Call(bgCtx, Call{Event: doing("a", "unread", "")})
+		expect(t, runs, "a:worker")
+		if runs[0].Failure.Since.IsZero() {
+			t.Error("nobody knows since when")
+		}
+	}
+	expect(t, h.Call(bgCtx, Call{Event: doing("", "", "")}), "a")
+}
+
 func TestBreakerOfAPlugin(t *testing.T) {
 	t.Parallel()
 	c := &clock{t: time.Unix(1e9, 0)}
