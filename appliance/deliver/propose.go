@@ -282,6 +282,9 @@ func mailboxName(s string) (name, why string) {
 		return "", "a mailbox's name has no * or %, and no # at its beginning"
 	case slices.ContainsFunc(levels, func(l string) bool { return strings.TrimSpace(l) == "" }):
 		return "", "one of its levels is empty"
+	case slices.ContainsFunc(levels, func(l string) bool { return l == "." || l == ".." }):
+		// Mail programs make paths of names.
+		return "", "no level of a mailbox's name is . or .."
 	}
 	if strings.EqualFold(levels[0], inbox) {
 		levels[0] = inbox
