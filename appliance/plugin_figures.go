@@ -26,6 +26,9 @@ func (p *pluginChain) figures() (workers []control.PluginWorker, restarts int64,
 		run.LastFailure = p.complained(q.ID)
 		runs[q.ID] = run
 		if problem := pluginProblem(&q, s.Problem); problem != "" {
+			if run.LastFailure != nil && q.Breaker != "closed" {
+				problem += "; what went wrong: " + run.LastFailure.Problem
+			}
 			wrong[q.ID] = problem
 		}
 	}
