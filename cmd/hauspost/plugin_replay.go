@@ -34,7 +34,8 @@ func (a *app) pluginReplay() *cobra.Command {
 		Use:   "replay ID|FILE|DIR",
 		Short: "Run a plugin over stored mail, and show what would change; changes nothing",
 		Long: "Run a plugin over stored mail as if it came again, with the answers of the DNS and\n" +
-			"of services that were given then, and show what would change. Nothing is changed:\n" +
+			"of services that were given then, and show what would change. What the plugin keeps\n" +
+			"in its keys is as it is now. Nothing is changed:\n" +
 			"use it to try another version or other settings before they count.",
 		Example: "  hauspost plugin replay my-filter --settings stricter.toml\n" +
 			"  hauspost plugin replay my-filter-2.0.0.hauspost --account anna@example.org --limit 200",
