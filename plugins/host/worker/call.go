@@ -89,9 +89,8 @@ type log struct {
 	used  int
 	full  bool
 	// out and err are the line at standard output and error that has no end
-	// yet; firstErr is the first whole one of the latter.
+	// yet.
 	out, err []byte
-	firstErr string
 }
 
 var levels = [...]string{"debug: ", "", "warning: ", "error: "}
@@ -140,9 +139,6 @@ func (l *log) flush(buffer *[]byte) {
 	*buffer = (*buffer)[:0]
 	if strings.TrimSpace(line) == "" {
 		return
-	}
-	if buffer == &l.err && l.firstErr == "" {
-		l.firstErr = cut(clean(line), abi.MaxText)
 	}
 	l.add(1, line)
 }

@@ -344,7 +344,7 @@ func (i *instance) call(ctx context.Context, stage abi.Stage, c *call) *failure 
 	}
 	c.log.end()
 	if code := api.DecodeI32(stack[0]); code != 0 {
-		return i.refine(c, &failure{kind: link.FailTrap, text: fmt.Sprintf("it returned %d", code)})
+		return i.refine(&failure{kind: link.FailTrap, text: fmt.Sprintf("it returned %d", code)})
 	}
 	return nil
 }
@@ -357,19 +357,18 @@ func (i *instance) failed(c *call, err error) *failure {
 	case errors.Is(err, errCancelled):
 		return &failure{kind: link.FailCancelled, text: errCancelled.Error()}
 	case errors.As(err, &exit):
-		return i.refine(c, &failure{kind: link.FailExit, text: fmt.Sprintf("it ended itself with code %d", exit.ExitCode())})
+		return i.refine(&failure{kind: link.FailExit, text: fmt.Sprintf("it ended itself with code %d", exit.ExitCode())})
 	}
-	return i.refine(c, &failure{kind: link.FailTrap, text: cleanTrap(err)})
+	return i.refine(&failure{kind: link.FailTrap, text: cleanTrap(err)})
 }
 
-// refine adds what the guest itself wrote, and whether it was out of memory.
-func (i *instance) refine(c *call, f *failure) *failure {
+// refine adds whether the guest was out of memory. What it wrote itself stays in
+// its lines for the trace: it may be text of the mail, and failures go to the
+// log.
+func (i *instance) refine(f *failure) *failure {
 	if i.memory.refused {
 		f.kind = link.FailMemory
 		f.text = fmt.Sprintf("it wanted more memory than its %d KB: %s", i.p.limit>>10, f.text)
-	}
-	if c.log.firstErr != "" {
-		f.text += ": " + c.log.firstErr
 	}
 	f.text = cut(f.text, 2*abi.MaxText)
 	return f

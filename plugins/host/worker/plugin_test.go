@@ -172,13 +172,16 @@ func TestFailures(t *testing.T) {
 	load.Memory = 24 << 20
 	p := startedAs(t, wasm, load)
 	for _, c := range []struct{ sender, kind, text string }{
-		{"panic", link.FailTrap, ": panic: the guest is not well"},
+		{"panic", link.FailTrap, "unreachable in "},
 		{"recurse", link.FailMemory, "more memory"}, // its stacks lie in its memory
 		{"bomb", link.FailMemory, "it wanted more memory than its 24576 KB: "},
 	} {
 		f := once(t, p, from(c.sender))
 		if f == nil || f.kind != c.kind || !strings.Contains(f.text, c.text) {
 			t.Errorf("%s: %+v", c.sender, f)
+		}
+		if f != nil && strings.Contains(f.text, "not well") {
+			t.Errorf("%s: what the guest wrote stands in its failure: %s", c.sender, f.text)
 		}
 		if f := once(t, p, from("remember")); f != nil {
 			t.Errorf("after %s: %+v", c.sender, f)
