@@ -37,14 +37,7 @@ func (f filters) Scan(ctx context.Context, m *deliver.Message) (*deliver.Scan, e
 	runs := f.call(ctx, host.Call{Event: e, Content: func() (*os.File, error) { return contentFile(f.dir, m.Size, m.Content) }})
 	scan := &deliver.Scan{Runs: toRuns(e.Stage, runs)}
 	if changed(runs) {
-		scan.With = func(tx *store.Tx) error {
-			for i := range runs {
-				if err := changeKeys(tx, runs[i].Plugin, runs[i].Changes, now); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
+		scan.With = func(tx *store.Tx) error { return f.keepKeys(tx, runs, now) }
 	}
 	return scan, nil
 }

@@ -38,35 +38,6 @@ func (k pluginKeys) Get(ctx context.Context, plugin string, keys [][]byte, now t
 	return values, nil
 }
 
-// Apply makes changes last, all or none.
-func (k pluginKeys) Apply(ctx context.Context, plugin string, changes []abi.Change, now time.Time) error {
-	return k.store.Update(ctx, func(tx *store.Tx) error { return changeKeys(tx, plugin, changes, now) })
-}
-
-// changeKeys does the changes of a plugin in a transaction.
-func changeKeys(tx *store.Tx, plugin string, changes []abi.Change, now time.Time) error {
-	space := keySpace(plugin)
-	for _, c := range changes {
-		var err error
-		expires := int64(0)
-		if c.TTL > 0 {
-			expires = now.Unix() + min(c.TTL, 1<<40)
-		}
-		switch c.Op {
-		case abi.OpSet:
-			err = tx.PutKey(space, store.Key{Name: c.Key, Bytes: c.Bytes, Expires: expires})
-		case abi.OpAdd:
-			err = tx.AddKey(space, c.Key, c.Delta, expires, now)
-		case abi.OpDelete:
-			err = tx.DeleteKey(space, c.Key)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // pluginDNS answers the questions of plugins. It is the host's DNS.
 type pluginDNS struct{ resolver *resolver.Resolver }
 
