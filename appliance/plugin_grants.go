@@ -89,8 +89,17 @@ func wantedGrants(f *pack.Folder, p *pack.Package, c control.PluginChoice) (gran
 	if err != nil {
 		return pack.Grants{}, pack.Grants{}, "", err
 	}
-	if more, err = chosenGrants(asks, c); err != nil {
+	// What the choice takes away may be among what was granted before.
+	deny := c.Deny
+	c.Deny = nil
+	if more, err = chosenGrants(asks, c); err == nil {
+		more, err = lessGrants(more, p.Manifest.Needs, deny)
+	}
+	if err == nil {
+		granted, err = lessGrants(keeps.With(more), p.Manifest.Needs, deny)
+	}
+	if err != nil {
 		return pack.Grants{}, pack.Grants{}, "", err
 	}
-	return keeps.With(more), more, e.Version, nil
+	return granted, more, e.Version, nil
 }
