@@ -25,8 +25,9 @@ type Policy struct {
 	// OnFailure is what follows where a filter failed: "tempfail" puts the
 	// message off, anything else ("skip") goes on without the filter.
 	OnFailure map[string]string
-	// QuarantineAfter is how long a filter may fail before messages are kept
-	// away instead of being put off; 0 means for ever.
+	// QuarantineAfter is how long a filter may fail, on all mail or each time on
+	// one message, before messages are kept away instead of being put off; 0
+	// means for ever.
 	QuarantineAfter time.Duration
 }
 

@@ -104,7 +104,7 @@ func (m *Staged) Commit(ctx context.Context) error {
 		return reply.TooManyHops.Because(fmt.Errorf("%d Received fields", n))
 	}
 
-	f := filters{o.Scanner, o.Policy, o.Now, m.env, m.content, m.trace}
+	f := filters{o.Store, o.Scanner, o.Policy, o.Now, m.env, m.content, m.trace}
 	seen, err := f.ask(ctx, false, "", m.env.Runs)
 	if err != nil {
 		return err

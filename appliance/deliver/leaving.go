@@ -150,7 +150,7 @@ func (m *Submission) arrive(ctx context.Context) (*envelope.Verdict, error) {
 
 func (m *Submission) filters() *filters {
 	o := &m.out.o
-	return &filters{o.Scanner, o.Policy, o.Now, m.env, m.content, m.trace}
+	return &filters{o.Store, o.Scanner, o.Policy, o.Now, m.env, m.content, m.trace}
 }
 
 func (d *departure) item(rcpt envelope.Recipient, own envelope.Disposition) queue.Item {

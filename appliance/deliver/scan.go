@@ -63,6 +63,7 @@ func (NoFilters) Scan(context.Context, *Message) (*Scan, error) { return &Scan{}
 
 // filters asks a Scanner and decides.
 type filters struct {
+	store   *store.Store
 	scanner Scanner
 	policy  func() Policy
 	now     func() time.Time
@@ -90,7 +91,11 @@ func (f *filters) ask(ctx context.Context, outgoing bool, account string, early 
 			return nil, reply.LocalError.Because(fmt.Errorf("filtering: %w", err))
 		}
 	}
+	p := f.policy()
 	runs := slices.Concat(early, scan.Runs)
+	if err := f.sinceWhen(ctx, &p, runs); err != nil {
+		return nil, reply.StorageError.Because(err)
+	}
 	if len(runs) == 0 {
 		f.trace.Add(maillog.Scanned{Filters: n})
 	}
@@ -100,7 +105,6 @@ func (f *filters) ask(ctx context.Context, outgoing bool, account string, early 
 			f.trace.Add(maillog.Filtered{Run: runs[i]})
 		}
 	}
-	p := f.policy()
 	if outgoing {
 		p.JunkAt = 0
 	}
