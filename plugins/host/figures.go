@@ -4,23 +4,40 @@ import (
 	"math"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // plugin is a Plugin of a pool with its limits within the ceilings.
 type plugin struct {
 	Plugin
-	hard, soft time.Duration
-	memory     int64
+	hard   time.Duration
+	memory int64
 	*figures
 }
 
+// soft is the time after which a call looks as if it hung: well above what is
+// usual for this plugin on this machine, so that a slow one does not have
+// workers started all the time.
+func (q *plugin) soft() time.Duration {
+	return min(max(softLeast, time.Duration(q.usual.Load())*softTimes), q.hard/2)
+}
+
+const (
+	softLeast = 50 * time.Millisecond
+	softTimes = 8
+	// usualEvery is after how many calls it is looked again what is usual.
+	usualEvery = 16
+)
+
 // figures are what a plugin did since the start, and its breaker.
 type figures struct {
-	mu       sync.Mutex
-	since    time.Time
-	calls    int64
-	times    histogram
+	mu    sync.Mutex
+	since time.Time
+	calls int64
+	times histogram
+	// usual is the median of times, now and then.
+	usual    atomic.Int64
 	memory   int64
 	failures map[string]int64
 	effects  int64
@@ -62,6 +79,9 @@ func (f *figures) ends(r *Run, probe bool, now time.Time) (opened bool) {
 	}
 	f.calls++
 	f.times.add(r.Took)
+	if f.calls%usualEvery == 0 {
+		f.usual.Store(int64(f.times.quantile(0.5)))
+	}
 	f.memory = max(f.memory, r.Memory)
 	f.effects += int64(len(r.Effects))
 	f.dropped += int64(r.dropped)

@@ -142,3 +142,23 @@ func TestBreakerOfAPlugin(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestSoftLimitFollowsWhatIsUsual holds that a plugin that is slow on this
+// machine does not look as if it hung, and never has more than half its time.
+func TestSoftLimitFollowsWhatIsUsual(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ usual, hard, want time.Duration }{
+		{time.Millisecond, 2 * time.Second, softLeast},
+		{60 * time.Millisecond, 2 * time.Second, 480 * time.Millisecond},
+		{time.Second, 2 * time.Second, time.Second},
+		{time.Millisecond, 60 * time.Millisecond, 30 * time.Millisecond},
+	} {
+		q := &plugin{hard: c.hard, figures: newFigures()}
+		for range usualEvery {
+			q.ends(&Run{Took: c.usual}, false, time.Now())
+		}
+		if got := q.soft(); got < c.want*8/10 || got > c.want*12/10 {
+			t.Errorf("calls of %v with a limit of %v look slow after %v, want about %v", c.usual, c.hard, got, c.want)
+		}
+	}
+}

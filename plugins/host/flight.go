@@ -139,7 +139,7 @@ func (f *flight) plugin() *plugin { return f.steps[len(f.results)].plugin }
 func (f *flight) arm() {
 	next := f.plugin().hard
 	if !f.slow {
-		next = f.plugin().soft
+		next = f.plugin().soft()
 	}
 	if f.timer == nil {
 		f.timer = time.AfterFunc(next-f.used, f.late)
@@ -163,7 +163,7 @@ func (f *flight) late() {
 		f.w.kill("the plugin " + q.ID + " did not end in time")
 		f.land(endTimeout)
 		return
-	case used >= q.soft && !f.slow:
+	case used >= q.soft() && !f.slow:
 		f.slow = true
 		f.w.slow++
 		p.ensure()

@@ -242,7 +242,6 @@ func (h *Host) newPool(plugins []Plugin) (*pool, error) {
 		q.Stages = slices.Compact(slices.Sorted(slices.Values(q.Stages)))
 		now := &plugin{Plugin: q, figures: newFigures()}
 		now.hard = min(or(q.Limits.Time, pack.DefaultTime), h.o.MaxTime)
-		now.soft = min(50*time.Millisecond, now.hard/2)
 		now.memory = min(or(q.Limits.Memory, pack.DefaultMemory), h.o.MaxMemory)
 		if old != nil {
 			for _, was := range old.plugins {

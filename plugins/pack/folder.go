@@ -275,6 +275,13 @@ func (f *Folder) change(doing, id string, do func([]Entry) ([]Entry, error)) err
 	if err != nil {
 		return wrap(err)
 	}
+	if len(entries) == 0 {
+		// A crash after the first package was written must not look as if the
+		// lock file had been lost.
+		if err := writeLock(f.dir, nil); err != nil {
+			return wrap(err)
+		}
+	}
 	if entries, err = do(entries); err != nil {
 		return wrap(err)
 	}

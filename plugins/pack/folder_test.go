@@ -394,3 +394,23 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	}))
 	return out
 }
+
+// TestLostLockFile holds that packages without a lock file are not taken for no
+// packages: a box would let mail pass without its filters.
+func TestLostLockFile(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	_, err := f.Install(packageOf(t, nil, nil), Grants{}, "")
+	ok(t, err)
+	lock := filepath.Join(f.dir, lockName)
+	data, err := os.ReadFile(lock)
+	ok(t, err)
+	ok(t, os.Remove(lock))
+	if list, err := f.List(); err == nil || !strings.Contains(err.Error(), "is missing, but there are plugins") {
+		t.Errorf("without the lock file the list is %v, %v", list, err)
+	}
+	ok(t, os.WriteFile(lock, data, 0o600))
+	if list, err := f.List(); err != nil || len(list) != 1 {
+		t.Errorf("with it the list is %v, %v", list, err)
+	}
+}

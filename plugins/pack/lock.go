@@ -81,7 +81,7 @@ func readLock(dir string) ([]Entry, error) {
 	path := filepath.Join(dir, lockName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, packagesWithoutLock(dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the list of plugins: %w", err)
@@ -91,6 +91,23 @@ func readLock(dir string) ([]Entry, error) {
 		return nil, fmt.Errorf("reading the list of plugins %s: %w", path, err)
 	}
 	return entries, nil
+}
+
+// packagesWithoutLock is the error of a folder that has packages and no lock
+// file: it was lost, and nobody knows what was granted. The first change of an
+// empty folder writes one before it writes packages.
+func packagesWithoutLock(dir string) error {
+	names, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("reading the list of plugins: %w", err)
+	}
+	for _, n := range names {
+		if n.IsDir() && folderForm.MatchString(n.Name()) {
+			return fmt.Errorf("the list of plugins %s is missing, but there are plugins: restore it from a backup, or remove what is in %s and install them again",
+				filepath.Join(dir, lockName), dir)
+		}
+	}
+	return nil
 }
 
 func parseLock(data []byte) ([]Entry, error) {
