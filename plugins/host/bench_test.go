@@ -2,9 +2,27 @@ package host
 
 import (
 	"testing"
+	"time"
 
 	"hauspost/plugins/abi"
 )
+
+// benchmarkCalls makes the same call again and again, and tells the median
+// beside the mean: on a shared machine some calls wait for a processor.
+func benchmarkCalls(b *testing.B, h *Host, call Call) {
+	var times histogram
+	b.ReportAllocs()
+	for b.Loop() {
+		began := time.Now()
+		for _, r := range h.Call(bgCtx, call) {
+			if r.Failure != nil {
+				b.Fatal(r.Failure)
+			}
+		}
+		times.add(time.Since(began))
+	}
+	b.ReportMetric(float64(times.quantile(0.5).Microseconds()), "p50-µs")
+}
 
 // BenchmarkCall is what the host adds to a message: to a worker that has
 // nothing to do, and back.
@@ -21,15 +39,7 @@ func BenchmarkCall(b *testing.B) {
 			if c.content {
 				call.Content = sealed("Subject: hello\r\n\r\nhello\r\n")
 			}
-			b.ReportAllocs()
-			for b.Loop() {
-				for _, r := range h.Call(bgCtx, call) {
-					if r.Failure != nil {
-						b.Fatal(r.Failure)
-					}
-				}
-			}
-			b.ReportMetric(float64(h.Status().Plugins[0].P50.Microseconds()), "p50-µs")
+			benchmarkCalls(b, h, call)
 		})
 	}
 }

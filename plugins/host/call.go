@@ -36,7 +36,8 @@ type Call struct {
 // Run is what one plugin did.
 type Run struct {
 	Plugin, Version string
-	// Took is the wall time with waiting for answers.
+	// Took is the time in the worker with waiting for answers; the way there and
+	// back is not in it.
 	Took time.Duration
 	// Effects are granted and clean; whether they come true is not the host's
 	// to say.

@@ -142,7 +142,7 @@ func (k *fake) run(run *link.Run, file *os.File) {
 				do, detail = f.Value, f.Detail
 			}
 		}
-		r := &link.Result{Run: run.ID, Position: i, Memory: 1 << 20, Last: i == len(run.Chain)-1}
+		r := &link.Result{Run: run.ID, Position: i, Memory: 1 << 20, Took: time.Millisecond, Last: i == len(run.Chain)-1}
 		r.Effects = (&abi.Effects{List: []abi.Effect{{Kind: abi.Score, Symbol: "FAKE", Points: 1}}}).Append(nil)
 		k.do(do, detail, r, &e, file)
 		if err := k.conn.Send(r); err != nil {

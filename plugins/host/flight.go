@@ -30,6 +30,8 @@ type flight struct {
 	steps []*step
 	when  abi.Stage
 
+	// sent is when the worker was asked.
+	sent    time.Time
 	results []result
 	// effects and changes came before the result of this step.
 	effects, changes []byte
@@ -81,6 +83,7 @@ func (k *call) fly(ctx context.Context, w *worker, steps []*step) *flight {
 	f.id = w.lastID
 	run.ID = f.id
 	w.flights[f.id] = f
+	f.sent = time.Now()
 	f.step()
 	p.mu.Unlock()
 
@@ -236,13 +239,26 @@ func (w *worker) result(r *link.Result) string {
 		return "a result is too large"
 	}
 	f.results = append(f.results, result{Result: r, effects: join(f.effects, r.Effects), changes: join(f.changes, r.Changes),
-		took: time.Since(f.began), record: f.record})
+		took: f.took(r.Took), record: f.record})
 	if r.Last {
 		f.land(endDone)
 	} else {
 		f.step()
 	}
 	return ""
+}
+
+// took is how long a step took: what the worker says of itself, no more than
+// since the message was sent to it, and what it waited for our answers. Results
+// that come together would otherwise all count for the first of them.
+func (f *flight) took(said time.Duration) time.Duration {
+	now := time.Now()
+	used := f.used
+	if !f.resumed.IsZero() {
+		used += now.Sub(f.resumed)
+	}
+	waited := now.Sub(f.began) - used
+	return max(0, min(said, now.Sub(f.sent))) + waited
 }
 
 // more takes a piece of a result.

@@ -55,6 +55,8 @@ func (w *worker) load(conn *link.Conn, limit *time.Timer) error {
 	}
 	for i, l := range loads {
 		if err := conn.Send(l, files[i]); err != nil {
+			// It died on the way: what it said before tells of which plugin.
+			_ = w.await(conn, limit, places)
 			return err
 		}
 	}

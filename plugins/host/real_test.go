@@ -157,15 +157,7 @@ func BenchmarkReal(b *testing.B) {
 				plugins = append(plugins, realPlugin(b, id, 10*time.Second, empty))
 			}
 			h := realHost(b, Options{}, plugins...)
-			b.ReportAllocs()
-			for b.Loop() {
-				for _, r := range h.Call(bgCtx, Call{Event: doing("", "", ""), Content: sealed(littleMail)}) {
-					if r.Failure != nil {
-						b.Fatal(r.Failure)
-					}
-				}
-			}
-			b.ReportMetric(float64(h.Status().Plugins[0].P50.Microseconds()), "p50-µs")
+			benchmarkCalls(b, h, Call{Event: doing("", "", ""), Content: sealed(littleMail)})
 			b.ReportMetric(float64(h.Status().Workers[0].RSS>>20), "worker-MiB")
 		})
 	}
