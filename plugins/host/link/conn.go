@@ -102,6 +102,11 @@ func (c *Conn) Send(f Frame, files ...*os.File) error {
 // error, too, nothing sensible is to be expected; no files are returned then.
 func (c *Conn) Receive() (Frame, []*os.File, error) {
 	n, oobn, flags, _, err := c.c.ReadMsgUnix(c.in, c.oob)
+	if errors.Is(err, syscall.ECONNRESET) {
+		// The other end went with frames of ours unread. The kernel says so once,
+		// before it gives what that end had sent.
+		n, oobn, flags, _, err = c.c.ReadMsgUnix(c.in, c.oob)
+	}
 	var files []*os.File
 	if oobn > 0 {
 		files = received(c.oob[:oobn])

@@ -275,3 +275,26 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 	_ = parent.Close()
 }
+
+// TestLastWords holds that what a worker said before it died is heard, also
+// where it left frames unread.
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	parent, worker := pair(t)
+	if err := parent.Send(&Cancel{ID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.Send(&Loading{Plugin: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, _, err := parent.Receive()
+	if l, ok := f.(*Loading); !ok || l.Plugin != 3 {
+		t.Errorf("heard %+v, %v", f, err)
+	}
+	if f, _, err := parent.Receive(); !errors.Is(err, io.EOF) {
+		t.Errorf("then %+v, %v", f, err)
+	}
+}
