@@ -97,9 +97,9 @@ func DecideEarly(p Policy, runs []envelope.Run, _ time.Time) *reply.Reply {
 func refusal(a envelope.Action, why envelope.Reason) *reply.Reply {
 	switch a {
 	case envelope.Reject:
-		return reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(why.Text))
+		return reply.New(550, "5.7.1", "filtered", "This message was not accepted by a filter here").Because(errors.New(why.Name))
 	case envelope.Tempfail:
-		return reply.New(451, "4.7.1", "filtered-for-now", "This message is not taken just now, please try again later").Because(errors.New(why.Text))
+		return reply.New(451, "4.7.1", "filtered-for-now", "This message is not taken just now, please try again later").Because(errors.New(why.Name))
 	}
 	return nil
 }

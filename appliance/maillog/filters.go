@@ -45,9 +45,23 @@ const (
 )
 
 // brief leaves out what is for the trace alone: what the filter was told from
-// outside, and what it wrote, which may be text of the mail.
+// outside, and its own words, which may be text of the mail.
 func (e Filtered) brief() Event {
-	e.Run.Record, e.Run.Log = nil, nil
+	r := &e.Run
+	r.Record, r.Effects = nil, slices.Clone(r.Effects)
+	for i := range r.Effects {
+		f := &r.Effects[i]
+		f.Detail = ""
+		if f.Kind == envelope.EffectAddHeader {
+			f.Argument = ""
+		}
+	}
+	if n := len(r.Dropped); n > 0 {
+		r.Dropped = []string{counted(n, "proposal")}
+	}
+	if n := len(r.Log); n > 0 {
+		r.Log = make([]string, n) // only their number is said
+	}
 	return e
 }
 
@@ -78,16 +92,16 @@ func (e Filtered) Say() string {
 		fmt.Fprintf(&b, "; not taken: %s", list(r.Dropped, saidDropped, short))
 	}
 	if n := len(r.Log); n > 0 {
-		fmt.Fprintf(&b, "; wrote %s", lines(n))
+		b.WriteString("; wrote " + counted(n, "line"))
 	}
 	return b.String()
 }
 
-func lines(n int) string {
+func counted(n int, what string) string {
 	if n == 1 {
-		return "1 line"
+		return "1 " + what
 	}
-	return strconv.Itoa(n) + " lines"
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // stages are those that need to be said: the message itself is the rule.
@@ -127,7 +141,10 @@ func effect(e envelope.Effect) string {
 	case envelope.EffectRedirect:
 		s = "redirect to " + arg
 	case envelope.EffectAddHeader:
-		s = "add " + short(e.Name) + ": " + arg
+		s = "add " + short(e.Name)
+		if arg != "" {
+			s += ": " + arg
+		}
 	case envelope.EffectRequireTLS:
 		s = "send it encrypted or not at all"
 	default:
@@ -183,11 +200,30 @@ type Decided struct {
 // Step implements Event.
 func (Decided) Step() string { return "decided" }
 
+// brief leaves out what filters wrote.
+func (e Decided) brief() Event {
+	v := &e.Verdict
+	if v.Reason.Name != "no-objection" || v.Score != 0 {
+		v.Reason.Text = ""
+	}
+	v.Headers, v.Recipients = slices.Clone(v.Headers), slices.Clone(v.Recipients)
+	for i := range v.Headers {
+		v.Headers[i].Value = ""
+	}
+	for i := range v.Recipients {
+		v.Recipients[i].Reason.Text = ""
+	}
+	if n := len(v.Ignored); n > 0 {
+		v.Ignored = []string{counted(n, "proposal")}
+	}
+	return e
+}
+
 // Say implements Event. Of a message that is stopped it says what becomes of it
 // and not what would have.
 func (e Decided) Say() string {
 	v := &e.Verdict
-	s := fmt.Sprintf("%s: %s", v.Action, v.Reason.Text)
+	s := fmt.Sprintf("%s: %s", v.Action, cmp.Or(v.Reason.Text, v.Reason.Name))
 	if v.Action == envelope.Keep || v.Action == envelope.Quarantine {
 		s += kept(v)
 	}
@@ -209,7 +245,7 @@ func kept(v *envelope.Verdict) string {
 	for _, d := range v.Recipients[:min(len(v.Recipients), saidEffects)] {
 		var own string
 		if d.Action != "" {
-			own = " " + string(d.Action) + ": " + d.Reason.Text
+			own = " " + string(d.Action) + ": " + cmp.Or(d.Reason.Text, d.Reason.Name)
 		}
 		own += place(cmp.Or(d.Action, v.Action), d.Junk, d.Mailbox, d.Tags, d.Copies, d.Redirects)
 		if own != "" {

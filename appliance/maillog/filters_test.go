@@ -79,16 +79,29 @@ func TestWaivedSays(t *testing.T) {
 	}
 }
 
-// TestWhatFiltersWriteStaysOutOfTheLog: it may be text of the mail.
+// TestWhatFiltersWriteStaysOutOfTheLog: it may be text of the mail. The trace
+// has it.
 func TestWhatFiltersWriteStaysOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	l := Log{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	e := l.Emit("id", Filtered{Run: envelope.Run{Filter: "f", Log: []string{"dear bob"}, Record: json.RawMessage(`{"dns":"told"}`)}})
-	if s := log.String(); strings.Contains(s, "dear bob") || strings.Contains(s, "told") || !strings.Contains(s, "wrote 1 line") {
-		t.Errorf("logged %s", s)
+	effects := []envelope.Effect{{Kind: envelope.EffectScore, Symbol: "SHOUTS", Points: 2, Detail: "dear bob"},
+		{Kind: envelope.EffectAddHeader, Name: "X-A", Argument: "dear bob"}}
+	reason := envelope.Reason{Name: "SHOUTS", Text: "filter f: dear bob"}
+	run := envelope.Run{Filter: "f", Effects: effects, Dropped: []string{"dear bob"}, Log: []string{"dear bob"}, Record: json.RawMessage(`{"dns":"dear bob"}`)}
+	verdict := envelope.Verdict{Action: envelope.Reject, Reason: reason, Headers: []envelope.Field{{Name: "X-A", Value: "dear bob"}},
+		Recipients: []envelope.Disposition{{Recipient: "a@b", Reason: reason}}, Ignored: []string{"dear bob"}}
+	for _, ev := range []Event{Filtered{Run: run}, Decided{Verdict: verdict}} {
+		log.Reset()
+		e := l.Emit("id", ev)
+		if s := log.String(); strings.Contains(s, "dear bob") || !strings.Contains(s, "SHOUTS") {
+			t.Errorf("logged %s", s)
+		}
+		if !strings.Contains(string(e.Event), "dear bob") || !strings.Contains(e.Say, "dear bob") {
+			t.Errorf("traced %s: %s", e.Say, e.Event)
+		}
 	}
-	if s := string(e.Event); !strings.Contains(s, "dear bob") || !strings.Contains(s, "told") {
-		t.Errorf("traced %s", s)
+	if effects[0].Detail == "" || verdict.Headers[0].Value == "" || verdict.Recipients[0].Reason.Text == "" {
+		t.Error("what is traced lost its words for the sake of the log")
 	}
 }

@@ -89,14 +89,15 @@ func (l Log) emit(id envelope.ID, ev Event) Entry {
 		if id != "" {
 			attrs = append(attrs, slog.String("id", string(id)))
 		}
-		logged := e.Event
+		say, logged := e.Say, e.Event
 		if b, ok := ev.(interface{ brief() Event }); ok {
-			if short, err := json.Marshal(b.brief()); err == nil {
-				logged = short
+			short := b.brief()
+			if raw, err := json.Marshal(short); err == nil {
+				say, logged = short.Say(), raw
 			}
 		}
 		attrs = append(attrs, slog.Any("event", logged))
-		l.Logger.LogAttrs(context.Background(), slog.LevelInfo, e.Say, attrs...)
+		l.Logger.LogAttrs(context.Background(), slog.LevelInfo, say, attrs...)
 	}
 	return e
 }
