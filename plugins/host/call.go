@@ -267,10 +267,14 @@ func readOnly(f *os.File) error {
 	return nil
 }
 
+// maxUnsent is how many workers may be gone before they hear of a message; of
+// more it is taken to be their fault, or the message's.
+const maxUnsent = 3
+
 // work asks all steps, by as many workers as it takes.
 func (k *call) work(ctx context.Context) {
 	todo := k.steps
-	careful := false
+	careful, unsent := false, 0
 	for len(todo) > 0 {
 		w, failure := k.p.acquire(ctx, careful)
 		if failure != nil {
@@ -296,7 +300,8 @@ func (k *call) work(ctx context.Context) {
 		}
 		now := todo[0]
 		switch {
-		case f.end == endUnsent:
+		case f.end == endUnsent && unsent < maxUnsent:
+			unsent++
 		case f.end == endCancelled:
 			k.failAll(todo, cancelled())
 			return

@@ -94,8 +94,10 @@ func (k *call) fly(ctx context.Context, w *worker, steps []*step) *flight {
 		err = w.conn.Send(run)
 	}
 	if err != nil {
+		// It was gone before it heard of the message, so nobody is to blame.
 		p.mu.Lock()
 		w.kill("it could not be asked: " + err.Error())
+		f.land(endUnsent)
 		p.mu.Unlock()
 	}
 	select {

@@ -43,6 +43,8 @@ type waiter struct {
 const (
 	startFirst = 500 * time.Millisecond
 	startLast  = time.Minute
+	// worthWaiting is how long messages wait for the next try to start a worker.
+	worthWaiting = 2 * time.Second
 	// keepIdle is how long workers beyond the first one are kept.
 	keepIdle = 10 * time.Second
 )
@@ -250,7 +252,7 @@ func (p *pool) ensure() {
 	}
 	if wait := time.Until(p.retry); wait > 0 {
 		p.later(wait)
-		if alive == 0 {
+		if alive == 0 && wait > worthWaiting {
 			p.refuse(&Failure{Kind: FailWorker, Text: p.problem, innocent: true})
 		}
 		return

@@ -174,14 +174,30 @@ func TestWorkerKilled(t *testing.T) {
 	// An idle one that is killed again and again is replaced each time.
 	taken := []string{"inside", "next"}
 	for _, id := range []string{"again1", "again2", "again3"} {
-		for _, w := range b.filters().Workers {
+		// One that dies with the message inside twice is taken for its fault: so
+		// they are to be dead before it comes.
+		workers := b.filters().Workers
+		for _, w := range workers {
 			_ = syscall.Kill(w.PID, syscall.SIGKILL)
+		}
+		for _, w := range workers {
+			until(t, "the worker is dead", func() bool { return dead(w.PID) })
 		}
 		b.take(id).did("asks", "SEEN")
 		taken = append(taken, id)
 	}
 	b.once(taken...)
 	b.stop()
+}
+
+// dead tells whether a process has ended, though its parent may not know yet.
+func dead(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
 }
 
 // TestCacheDamaged spoils the machine code in the cache, while the box is down
