@@ -237,6 +237,9 @@ func (p *pluginChain) load() (*chainState, []host.Plugin, error) {
 			one, err = hostPlugin(e, pkg, e.Granted, owner)
 		}
 		if err == nil {
+			// The module is not held in memory; the worker compares its hash.
+			module := filepath.Join(folder.Path(e.ID, e.Pin), pack.ModuleFile)
+			one.Wasm = func() (*os.File, error) { return os.Open(module) }
 			chain = append(chain, one)
 			next.timers[e.ID] = one.Timer
 		} else {
