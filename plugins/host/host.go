@@ -100,6 +100,8 @@ type Options struct {
 type Host struct {
 	o        Options
 	restarts atomic.Int64
+	// announced: the walls have been told of.
+	announced sync.Once
 
 	// using keeps calls of Use apart.
 	using sync.Mutex

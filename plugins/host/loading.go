@@ -137,6 +137,20 @@ func imports(q *plugin) []string {
 	return list
 }
 
+// announce says once which walls stand around plugins.
+func (w *worker) announce() {
+	w.p.h.announced.Do(func() {
+		log := w.p.h.o.Logger
+		log.Info("Plugins run behind walls.", "walls", w.walls)
+		if len(w.missing) > 0 {
+			log.Warn("Walls around plugins are missing on this system.", "missing", w.missing)
+		}
+		if !w.compiler {
+			log.Warn("Plugins are slow on this machine: it has no compiler for them, and what interprets them takes 30 to 90 times as long.")
+		}
+	})
+}
+
 // isReady notes what the worker says of itself and of the plugins.
 func (w *worker) isReady(r *link.Ready) {
 	words := func(list []string) []string {

@@ -116,6 +116,7 @@ func (w *worker) live() {
 	p.started("")
 	p.ensure()
 	p.mu.Unlock()
+	w.announce()
 
 	w.bury(w.serve(conn))
 }

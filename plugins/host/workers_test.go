@@ -451,3 +451,18 @@ func TestClose(t *testing.T) {
 		t.Error("a plugin was asked that is not there")
 	}
 }
+
+// TestWallsAreAnnounced holds that the log of a start says which walls stand and
+// which do not, once.
+func TestWallsAreAnnounced(t *testing.T) {
+	t.Parallel()
+	l := &log{}
+	h := newHost(t, Options{Logger: slog.New(slog.NewTextHandler(l, nil))}, fakePlugin("a"))
+	if err := h.Use(bgCtx, []Plugin{fakePlugin("a"), fakePlugin("b")}); err != nil {
+		t.Fatal(err)
+	}
+	said := l.String()
+	if strings.Count(said, "Plugins run behind walls.") != 1 || !strings.Contains(said, "missing=[another]") || strings.Contains(said, "slow") {
+		t.Errorf("said %s", said)
+	}
+}
