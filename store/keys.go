@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 )
@@ -95,29 +94,6 @@ func (tx *Tx) PutKey(space string, k Key) error {
 	return tx.g.emit(&op{kind: opKeyPut, kindName: space, key: string(k.Name), value: nonNil(k.Bytes), saved: k.Number, internal: k.Expires})
 }
 
-// AddKey adds delta to the number of a key, which is made where it is missing
-// or expired, and sets when it expires. The number stays within 64 bits.
-func (tx *Tx) AddKey(space string, name []byte, delta, expires int64, now time.Time) error {
-	k := Key{Name: name}
-	found, err := tx.Keys(space, [][]byte{name}, now)
-	if err != nil {
-		return err
-	}
-	if len(found) == 1 {
-		k = found[0]
-	}
-	switch sum := k.Number + delta; {
-	case delta > 0 && sum < k.Number:
-		k.Number = math.MaxInt64
-	case delta < 0 && sum > k.Number:
-		k.Number = math.MinInt64
-	default:
-		k.Number = sum
-	}
-	k.Expires = expires
-	return tx.PutKey(space, k)
-}
-
 // DeleteKey removes a key, if it is there.
 func (tx *Tx) DeleteKey(space string, name []byte) error {
 	return tx.g.emit(&op{kind: opKeyDelete, kindName: space, key: string(name)})
@@ -138,13 +114,6 @@ func (s *Store) PruneKeys(ctx context.Context, now time.Time) error {
 	return s.submit(&request{fn: func(g *group) error {
 		return g.emit(&op{kind: opKeyPrune, internal: now.Unix()})
 	}})
-}
-
-// CountKeys counts the keys of a space, and the octets of their names and
-// values.
-func (s *Store) CountKeys(ctx context.Context, space string) (keys int, octets int64, err error) {
-	err = s.readers.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(length(name) + length(value)), 0) FROM kept WHERE space = ?", space).Scan(&keys, &octets)
-	return keys, octets, err
 }
 
 // applyKeys carries out the ops of keys.
