@@ -164,9 +164,14 @@ func (b *bench) let(in string, args ...string) string {
 	b.t.Helper()
 	c := newCommand("", in, args...)
 	c.Drop = b.drop
+	before := files(b.t, b.drop, endingReady)
 	c.run(b.t, ExitOK)
-	list := files(b.t, b.drop, endingReady)
-	name := list[len(list)-1]
+	// Names of the same millisecond are in no order.
+	fresh := slices.DeleteFunc(files(b.t, b.drop, endingReady), func(name string) bool { return slices.Contains(before, name) })
+	if len(fresh) != 1 {
+		b.t.Fatalf("the command left %q", fresh)
+	}
+	name := fresh[0]
 	if os.Geteuid() == 0 {
 		if err := os.Chown(name, stranger, -1); err != nil {
 			b.t.Fatal(err)
