@@ -70,19 +70,7 @@ func TestPluginsInWords(t *testing.T) {
 	for name, args := range map[string]string{
 		"plugins": "plugin list", "filters": "status", "replay": "plugin replay headers --all --limit 7 --account a@b --mailbox M", "replay-changed": "plugin replay headers",
 	} {
-		out, errs, code := hauspost(strings.Fields(args)...)
-		if code != exitOK || errs != "" {
-			t.Errorf("%s: exit code %d, %s", args, code, errs)
-		}
-		file := filepath.Join("testdata", "words", name+".txt")
-		if *update {
-			if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(file); err != nil || out != string(want) {
-			t.Errorf("%s (%v): got\n%s", args, err, out)
-		}
+		inWords(t, hauspost, name, args)
 	}
 	for id, wants := range map[string][]string{
 		"headers": {"Header rules 1.0.0 (headers): Follows your rules.\nBy: Anna\nSee: https://example.org\nLicense: MIT\nIt is signed with the key c2lnbmVy.\n",

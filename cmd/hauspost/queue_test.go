@@ -108,6 +108,24 @@ func served(t *testing.T, p control.Admin) func(args ...string) (out, errs strin
 	}
 }
 
+// inWords holds that a command says what stands in the golden file of a name.
+func inWords(t *testing.T, hauspost func(args ...string) (out, errs string, code int), name, args string) {
+	t.Helper()
+	out, errs, code := hauspost(strings.Fields(args)...)
+	if code != exitOK || errs != "" {
+		t.Errorf("%s: exit code %d, %s", args, code, errs)
+	}
+	file := filepath.Join("testdata", "words", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(file); err != nil || out != string(want) {
+		t.Errorf("%s (%v): got\n%s", args, err, out)
+	}
+}
+
 // TestQueueInWords holds what people read of queue, keys and status.
 func TestQueueInWords(t *testing.T) {
 	t.Parallel()
@@ -115,19 +133,7 @@ func TestQueueInWords(t *testing.T) {
 	for name, args := range map[string]string{
 		"list": "queue list", "keys": "dkim list", "dns": "dkim dns", "zone": "dkim dns --zone", "status": "status",
 	} {
-		out, errs, code := hauspost(strings.Fields(args)...)
-		if code != exitOK || errs != "" {
-			t.Errorf("%s: exit code %d, %s", args, code, errs)
-		}
-		file := filepath.Join("testdata", "words", name+".txt")
-		if *update {
-			if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(file); err != nil || out != string(want) {
-			t.Errorf("%s (%v): got\n%s", args, err, out)
-		}
+		inWords(t, hauspost, name, args)
 	}
 	out, _, code := hauspost("queue", "show", "7")
 	for _, want := range []string{"Number    7, message 06h00cjwmcgqq3q32kf3pz7bkw\n", "From      anna@example.test\n", "(in 4 min)\n", "Tries     1\n",

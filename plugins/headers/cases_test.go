@@ -1,58 +1,19 @@
 package headers
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"hauspost/plugins/abi"
-	"hauspost/plugins/pack"
+	"hauspost/plugins/pack/casetest"
 	"hauspost/plugins/sdk"
 	"hauspost/plugins/sdk/sdktest"
 )
 
-// TestCases runs the cases of the package natively, where a debugger can see
-// them; `hauspost plugin test` runs them in WebAssembly.
+// TestCases runs the cases of the package.
 func TestCases(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("plugin.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := pack.ParseManifest(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases, err := pack.Cases(os.DirFS("tests"))
-	if err != nil || len(cases) == 0 {
-		t.Fatalf("%d cases, %v", len(cases), err)
-	}
-	for _, c := range cases {
-		t.Run(c.Name, func(t *testing.T) {
-			t.Parallel()
-			settings, err := manifest.Resolve(c.Settings)
-			if err != nil {
-				t.Fatal(err)
-			}
-			box := &sdktest.Box{Event: c.Event, Raw: string(c.Message), Settings: map[string][]string{}}
-			for _, s := range settings.List {
-				box.Settings[s.Name] = s.Values
-			}
-			check := map[abi.Stage]func(*sdk.Call) error{abi.OnMessage: OnMessage, abi.OnSubmit: OnSubmit}[c.Event.Stage]
-			got := box.Run(check)
-			if c.Fails != (got.Err != nil) {
-				t.Fatalf("its failure is %v", got.Err)
-			}
-			for _, diff := range c.Check(got.Effects) {
-				t.Error(diff)
-			}
-			for _, e := range got.Effects {
-				if err := manifest.Needs.Allows(e); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
+	casetest.Run(t, map[abi.Stage]func(*sdk.Call) error{abi.OnMessage: OnMessage, abi.OnSubmit: OnSubmit})
 }
 
 // TestBrokenRulesAreTold: each fault is in the log, the first one in the failure.

@@ -1,12 +1,11 @@
 package hello
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"hauspost/plugins/abi"
-	"hauspost/plugins/pack"
+	"hauspost/plugins/pack/casetest"
 	"hauspost/plugins/sdk"
 	"hauspost/plugins/sdk/sdktest"
 )
@@ -52,43 +51,8 @@ func TestWhoWeWroteTo(t *testing.T) {
 	}
 }
 
-// TestCases runs the cases of the package natively, where a debugger can see
-// them; `hauspost plugin test` runs them in WebAssembly.
+// TestCases runs the cases of the package.
 func TestCases(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("plugin.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := pack.ParseManifest(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases, err := pack.Cases(os.DirFS("tests"))
-	if err != nil || len(cases) == 0 {
-		t.Fatalf("%d cases, %v", len(cases), err)
-	}
-	stages := map[abi.Stage]func(*sdk.Call) error{abi.OnMessage: OnMessage, abi.OnSubmit: OnSubmit}
-	for _, c := range cases {
-		settings, err := manifest.Resolve(c.Settings)
-		if err != nil {
-			t.Fatal(err)
-		}
-		box := &sdktest.Box{Event: c.Event, Raw: string(c.Message), Settings: map[string][]string{}, Keys: c.Keys}
-		for _, s := range settings.List {
-			box.Settings[s.Name] = s.Values
-		}
-		got := box.Run(stages[c.Event.Stage])
-		if got.Err != nil {
-			t.Errorf("%s: %v", c.Name, got.Err)
-		}
-		for _, diff := range c.Check(got.Effects) {
-			t.Errorf("%s: %s", c.Name, diff)
-		}
-		for _, e := range got.Effects {
-			if err := manifest.Needs.Allows(e); err != nil {
-				t.Errorf("%s: %v", c.Name, err)
-			}
-		}
-	}
+	casetest.Run(t, map[abi.Stage]func(*sdk.Call) error{abi.OnMessage: OnMessage, abi.OnSubmit: OnSubmit})
 }

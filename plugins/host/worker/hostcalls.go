@@ -102,25 +102,23 @@ func hostEvent(c *call, m api.Memory, a []uint64) int64 {
 func hostSettings(c *call, m api.Memory, a []uint64) int64 { return give(m, a[0], a[1], c.settings) }
 
 func hostHeader(c *call, m api.Memory, a []uint64) int64 {
-	if c.content == nil {
-		return int64(abi.ErrStage)
-	}
-	header, errno := c.content.header()
-	if errno != 0 {
-		return int64(errno)
-	}
-	return give(m, a[0], a[1], header)
+	return giveContent(c, m, a, (*content).header)
 }
 
 func hostParts(c *call, m api.Memory, a []uint64) int64 {
+	return giveContent(c, m, a, (*content).parts)
+}
+
+// giveContent gives what is made of the message, where there is one.
+func giveContent(c *call, m api.Memory, a []uint64, of func(*content) ([]byte, abi.Errno)) int64 {
 	if c.content == nil {
 		return int64(abi.ErrStage)
 	}
-	parts, errno := c.content.parts()
+	b, errno := of(c.content)
 	if errno != 0 {
 		return int64(errno)
 	}
-	return give(m, a[0], a[1], parts)
+	return give(m, a[0], a[1], b)
 }
 
 func hostPartRead(c *call, m api.Memory, a []uint64) int64 {
